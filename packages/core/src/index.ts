@@ -1,5 +1,30 @@
+export type { Answer, Standing, WriteCall } from "./application/call.ts";
+export {
+  CALLER_KEY_PREFIX,
+  CALLER_KEY_RANDOM_BYTES,
+  parseCallerKey,
+} from "./application/caller-key-text.ts";
+export type { CallerKeys, IssueWish } from "./application/caller-keys.ts";
+export type { DeletedKey, DeleteTarget } from "./application/delete-key.ts";
+export { decodeData, encodeData } from "./application/event-codec.ts";
+export {
+  createLedger,
+  type Ledger,
+  type LedgerPorts,
+  type LedgerSettings,
+} from "./application/ledger.ts";
+export { createMac, type Mac, type MacRoot } from "./application/mac.ts";
+export type { ProbePolicy } from "./application/probe-policy.ts";
+export { createProjector, type FollowerState, type Projector } from "./application/project.ts";
+export type { ListFilter, ModeAnswer, ReadCall, ShownKey } from "./application/queries.ts";
+export { createRelay, type Relay } from "./application/relay-audit.ts";
+export type { Resolved, ResolveQuestion } from "./application/resolve-key.ts";
+export type { CreateWish, UpdateWish, UpsertWish, WrittenKey } from "./application/write-key.ts";
 export type { AuditRecord } from "./domain/audit-record.ts";
+export { ownerKindOf } from "./domain/caller-key.ts";
 export { canonicalJson, type Json } from "./domain/canonical-json.ts";
+export type * from "./domain/commands.ts";
+export { decide, KEYS_PER_KEYRING_MAX } from "./domain/decider.ts";
 export type * from "./domain/events.ts";
 export {
   CHAIN_START,
@@ -18,12 +43,19 @@ export {
   type Violation,
 } from "./domain/rejection.ts";
 export { MATERIAL_BYTES_MAX, Secret, trimMaterial } from "./domain/secret.ts";
+export { type Candidate, PLATFORM, type ResolvePolicy } from "./domain/selection.ts";
 export {
   type CallerKeyView,
+  effectiveMode,
   emptyKeyringView,
+  enabledCount,
   type KeyringView,
   type KeyView,
   type PendingShred,
+  primaryOf,
+  project,
+  shownMode,
+  sortedKeys,
 } from "./domain/views.ts";
 export {
   callerStream,
@@ -62,7 +94,15 @@ export {
   type RecordedEvent,
   WrongExpectedRevision,
 } from "./ports/event-log.ts";
-export { Cancelled, Corrupted, Fault, OutcomeUnknown, StoreUnavailable } from "./ports/faults.ts";
+export {
+  AuditUnavailable,
+  Cancelled,
+  Corrupted,
+  Fault,
+  NotCaughtUp,
+  OutcomeUnknown,
+  StoreUnavailable,
+} from "./ports/faults.ts";
 export type {
   CancelSignal,
   Clock,

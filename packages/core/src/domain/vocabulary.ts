@@ -88,3 +88,13 @@ export const callerStream = (callerKeyId: Uuid): string => `caller-${callerKeyId
 
 /** Text before the first `-` of a stream's name. */
 export const categoryOf = (stream: string): string => stream.slice(0, stream.indexOf("-"));
+
+/** Whole seconds from one instant to another; negative where the second comes first. */
+export const secondsBetween = (from: Instant, to: Instant): number =>
+  // biome-ignore lint/style/noRestrictedGlobals: parsing reads no clock, flooring no randomness
+  Math.floor((Date.parse(to) - Date.parse(from)) / 1_000);
+
+/** The instant some seconds later, or earlier where negative. */
+export const secondsAfter = (from: Instant, seconds: number): Instant =>
+  // biome-ignore lint/style/noRestrictedGlobals: only the argument is read, not the clock
+  new Date(Date.parse(from) + seconds * 1_000).toISOString();

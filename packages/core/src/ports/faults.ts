@@ -35,3 +35,21 @@ export class Cancelled extends Fault {
     super(message, { retryable: true });
   }
 }
+
+/** The local views did not reach the position asked for in time. */
+export class NotCaughtUp extends Fault {
+  /** How far behind, in words for operators. */
+  readonly lag: string;
+
+  constructor(lag: string) {
+    super("the views of this process have not reached the position yet", { retryable: true });
+    this.lag = lag;
+  }
+}
+
+/** No durable access record could be had, so nothing was released. */
+export class AuditUnavailable extends Fault {
+  constructor(options: { cause?: unknown } = {}) {
+    super("the access record could not be made durable in time", { retryable: true, ...options });
+  }
+}

@@ -32,4 +32,12 @@ export interface ProviderCatalogue {
     material: Secret,
     location: string | null,
   ): ParsedCredential | readonly Violation[];
+  /**
+   * Checks a location by itself, for a change that leaves the credential alone. `null` = back to the default.
+   * Violations name the field `location`.
+   */
+  checkLocation(
+    provider: string,
+    location: string | null,
+  ): { readonly location: string | null } | readonly Violation[];
 }

@@ -1,0 +1,93 @@
+import type { LedgerEvent } from "../domain/events.ts";
+import { chained } from "../domain/hash-chain.ts";
+import type { Stamp } from "../domain/vocabulary.ts";
+import type { Appended, EventLog, NewEvent, RecordedEvent } from "../ports/event-log.ts";
+import { Cancelled, OutcomeUnknown } from "../ports/faults.ts";
+import type { CancelSignal, Host } from "../ports/host.ts";
+import { encodeData } from "./event-codec.ts";
+import { metadataOf } from "./metadata.ts";
+import { uuidV5 } from "./uuid-v5.ts";
+
+/** Everything about an append but its events. */
+export interface AppendAt {
+  readonly stream: string;
+  /** Revision of the stream's last event; `null` = it has none. */
+  readonly revision: number | null;
+  readonly lastHash: string;
+  /** Canonical name of the owner the events are about; `null` = none. */
+  readonly owner: string | null;
+  readonly stamp: Stamp;
+  readonly requestMac: string;
+  /** Ids that do not come from the request. */
+  readonly idOf?: (event: LedgerEvent) => string | undefined;
+}
+
+/**
+ * Turns decided events into stored ones: ids derived from owner, actor, request, expected revision and index, so that a
+ * repeated attempt is the same append and a command decided again is another one; hashes chained to the stream's last.
+ */
+export function prepare(
+  host: Host,
+  at: AppendAt,
+  events: readonly LedgerEvent[],
+): readonly NewEvent[] {
+  const { crypto } = host;
+  const metadata = metadataOf(at.stamp, at);
+  const expected = at.revision === null ? "none" : String(at.revision);
+  let revision = (at.revision ?? -1) + 1;
+  let prevHash = at.lastHash;
+  return events.map((event, index) => {
+    const { actor, requestId } = at.stamp;
+    const id =
+      at.idOf?.(event) ??
+      uuidV5(crypto, [at.owner ?? at.stream, actor, requestId, expected, String(index)]);
+    const unchained = { id, type: event.type, data: encodeData(event), metadata };
+    const linked = chained(crypto, prevHash, { ...unchained, stream: at.stream, revision });
+    prevHash = linked.hash;
+    revision++;
+    return { ...unchained, metadata: linked };
+  });
+}
+
+/** Pauses between attempts whose outcome is unknown, in milliseconds; the call's signal ends the last one. */
+const UNKNOWN_PAUSE_MS = 50;
+
+/**
+ * Appends, and repeats the very same append while its outcome is unknown: the log answers `already` if it was there.
+ * @throws {OutcomeUnknown} still unknown when the signal aborted. Besides what the port throws.
+ */
+export async function appendSurely(
+  { log, host }: { log: EventLog; host: Host },
+  at: AppendAt,
+  events: readonly NewEvent[],
+  signal: CancelSignal,
+): Promise<Appended> {
+  const expected = at.revision ?? "none";
+  for (let isRepeat = false; ; isRepeat = true) {
+    try {
+      return await log.append(at.stream, expected, events, { signal });
+    } catch (error) {
+      // Once an attempt may have landed, giving up must say so.
+      const isOpen = error instanceof OutcomeUnknown || (isRepeat && error instanceof Cancelled);
+      if (!isOpen) throw error;
+      if (signal.aborted) throw new OutcomeUnknown("it is not known whether the write happened");
+      await host.pause(UNKNOWN_PAUSE_MS, signal);
+    }
+  }
+}
+
+/** The events as the log now holds them. */
+export function asRecorded(
+  at: AppendAt,
+  events: readonly NewEvent[],
+  appended: Appended,
+): readonly RecordedEvent[] {
+  const first = appended.revision - events.length + 1;
+  // Only the last position is known; nobody reads the others before the log itself delivers them.
+  return events.map((event, index) => ({
+    ...event,
+    stream: at.stream,
+    revision: first + index,
+    position: appended.position,
+  }));
+}

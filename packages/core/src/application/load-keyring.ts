@@ -1,0 +1,79 @@
+import type { KeyringEvent } from "../domain/events.ts";
+import { emptyKeyring, evolve, type Keyring } from "../domain/keyring.ts";
+import { keyringStream, type Owner, ownerName, type Revision } from "../domain/vocabulary.ts";
+import type { EventLog } from "../ports/event-log.ts";
+import { happenedToKeyring } from "./happened.ts";
+
+/** Keyrings kept in memory: some 10 KB each in practice, so some 50 MB at most. */
+const KEPT_MAX = 5_000;
+const PAGE = 500;
+
+/** Loads what commands are decided on: a kept state, and what the log holds beyond it. */
+export interface KeyringLoader {
+  /** The keyring at the end of its stream. */
+  load(owner: Owner): Promise<Keyring>;
+  /** Takes note of a state that is known to be in the log. */
+  keep(keyring: Keyring): void;
+  /** The keyring as it was before revision `first` and behind `last`, and the events between. */
+  asOf(
+    owner: Owner,
+    first: Revision,
+    last: Revision,
+  ): Promise<{
+    readonly before: Keyring;
+    readonly keyring: Keyring;
+    readonly events: readonly KeyringEvent[];
+  }>;
+}
+
+export function createKeyringLoader(log: EventLog): KeyringLoader {
+  const kept = new Map<string, Keyring>();
+
+  const keep = (keyring: Keyring): void => {
+    const name = ownerName(keyring.view.owner);
+    kept.delete(name);
+    kept.set(name, keyring);
+    if (kept.size > KEPT_MAX) {
+      for (const oldest of kept.keys()) {
+        kept.delete(oldest);
+        break;
+      }
+    }
+  };
+
+  return {
+    keep,
+
+    async load(owner) {
+      const known = kept.get(ownerName(owner));
+      let keyring = known ?? emptyKeyring(owner);
+      for (;;) {
+        const from = (keyring.view.revision ?? -1) + 1;
+        const page = await log.readStream(keyringStream(owner), { from, limit: PAGE });
+        keyring = page.map(happenedToKeyring).reduce(evolve, keyring);
+        if (page.length < PAGE) break;
+      }
+      if (keyring !== known && keyring.view.revision !== null) keep(keyring);
+      return keyring;
+    },
+
+    async asOf(owner, first, last) {
+      let keyring = emptyKeyring(owner);
+      let before = keyring;
+      const events: KeyringEvent[] = [];
+      for (let from = 0; from <= last; ) {
+        const limit = last - from + 1 < PAGE ? last - from + 1 : PAGE;
+        const page = await log.readStream(keyringStream(owner), { from, limit });
+        for (const recorded of page) {
+          const next = happenedToKeyring(recorded);
+          if (next.revision === first) before = keyring;
+          keyring = evolve(keyring, next);
+          if (next.revision >= first) events.push(next.event);
+        }
+        if (page.length === 0) break;
+        from += page.length;
+      }
+      return { before, keyring, events };
+    },
+  };
+}

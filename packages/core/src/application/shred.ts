@@ -1,0 +1,35 @@
+import type { Host } from "../ports/host.ts";
+import type { SecretRef, SecretStore } from "../ports/secret-store.ts";
+
+/** How long an acknowledgement waits for the wipe before it says that it is pending, in milliseconds. */
+const WIPE_WAIT_MS = 500;
+
+/** Destroys the material of versions that no event names as current any more. */
+export interface Shredder {
+  /** @returns whether the wipe is still pending; the reaper then finishes it. */
+  shred(refs: readonly SecretRef[]): Promise<boolean>;
+}
+
+/** @param wake tells the reaper that there is evidence to record, or a wipe to finish. */
+export function createShredder({
+  secrets,
+  host,
+  wake,
+}: {
+  secrets: SecretStore;
+  host: Host;
+  wake: () => void;
+}): Shredder {
+  return {
+    async shred(refs) {
+      if (refs.length === 0) return false;
+      const wiped = Promise.all(refs.map((ref) => secrets.shred(ref))).then(
+        () => false,
+        () => true,
+      );
+      const isPending = await Promise.race([wiped, host.pause(WIPE_WAIT_MS).then(() => true)]);
+      wake();
+      return isPending;
+    },
+  };
+}
