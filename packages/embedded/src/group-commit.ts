@@ -116,7 +116,8 @@ class Queue<Item, Result> implements GroupCommit<Item, Result> {
       for (const waiting of batch) waiting.settle({ fault });
       return;
     }
-    const missing = { fault: new OutcomeUnknown("a write was not answered for") };
-    for (const [at, waiting] of batch.entries()) waiting.settle(outcomes[at] ?? missing);
+    for (const [at, waiting] of batch.entries()) {
+      waiting.settle(outcomes[at] ?? { fault: new OutcomeUnknown("a write was not answered for") });
+    }
   }
 }
