@@ -7,6 +7,7 @@ import {
   hkdfSync,
   type KeyObject,
   randomBytes,
+  randomFillSync,
   timingSafeEqual,
 } from "node:crypto";
 import { crc32 } from "node:zlib";
@@ -20,15 +21,26 @@ const clock = {
   monotonicMs: () => performance.now(),
 };
 
-const pause = (ms: number, signal?: CancelSignal): Promise<void> =>
+/** What a timer of Node holds, some 24.8 days. Anything longer it would take for one millisecond. */
+const TIMER_MS_MAX = 2 ** 31 - 1;
+
+async function pause(ms: number, signal?: CancelSignal): Promise<void> {
+  let leftMs = ms;
+  for (; leftMs > TIMER_MS_MAX && !signal?.aborted; leftMs -= TIMER_MS_MAX) {
+    await timer(TIMER_MS_MAX, signal);
+  }
+  await timer(leftMs, signal);
+}
+
+const timer = (ms: number, signal?: CancelSignal): Promise<void> =>
   new Promise((resolve) => {
     if (signal?.aborted) return resolve();
     const end = () => {
-      clearTimeout(timer);
+      clearTimeout(timeout);
       signal?.removeEventListener("abort", end);
       resolve();
     };
-    const timer = setTimeout(end, ms);
+    const timeout = setTimeout(end, ms);
     signal?.addEventListener("abort", end);
   });
 
@@ -43,13 +55,20 @@ function uuidV7(): string {
 }
 
 const random: Random = {
-  bytes: (length) => new Uint8Array(randomBytes(length)),
+  // In place: a copy would leave behind a second one of what becomes a key.
+  bytes: (length) => randomFillSync(new Uint8Array(length)),
   uuid: uuidV7,
   fraction: () => Math.random(),
 };
 
 const buffer = (bytes: Uint8Array): Buffer =>
   Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+
+/** The same memory without Buffer's ways: there `slice` is a view, and the core expects a copy. */
+const bytes = ({ buffer, byteOffset, byteLength }: Buffer): Uint8Array =>
+  new Uint8Array(buffer, byteOffset, byteLength);
+
+const encoder = new TextEncoder();
 
 // A key handle is a KeyObject: on Node 24 each use of a raw key buffer costs some 10 microseconds more.
 const handle = (key: KeyObject): KeyHandle => key as unknown as KeyHandle;
@@ -59,15 +78,15 @@ const keyObject = (key: KeyHandle): KeyObject => key as unknown as KeyObject;
 const GCM = { authTagLength: 16 } as const;
 
 const crypto: Crypto = {
-  utf8Encode: (text) => Buffer.from(text, "utf8"),
-  utf8Decode: (bytes) => buffer(bytes).toString("utf8"),
-  hex: (bytes) => buffer(bytes).toString("hex"),
-  base64url: (bytes) => buffer(bytes).toString("base64url"),
-  sha256: (bytes) => createHash("sha256").update(bytes).digest(),
-  sha1: (bytes) => createHash("sha1").update(bytes).digest(),
-  crc32: (bytes) => crc32(bytes),
-  importKey: (bytes) => handle(createSecretKey(bytes)),
-  hmac: (key, message) => createHmac("sha256", keyObject(key)).update(message).digest(),
+  utf8Encode: (text) => encoder.encode(text),
+  utf8Decode: (input) => buffer(input).toString("utf8"),
+  hex: (input) => buffer(input).toString("hex"),
+  base64url: (input) => buffer(input).toString("base64url"),
+  sha256: (input) => bytes(createHash("sha256").update(input).digest()),
+  sha1: (input) => bytes(createHash("sha1").update(input).digest()),
+  crc32: (input) => crc32(input),
+  importKey: (raw) => handle(createSecretKey(raw)),
+  hmac: (key, message) => bytes(createHmac("sha256", keyObject(key)).update(message).digest()),
   deriveKey: (root, info) => {
     const derived = new Uint8Array(
       hkdfSync("sha256", keyObject(root), new Uint8Array(0), info, 32),
@@ -81,7 +100,7 @@ const crypto: Crypto = {
     const iv = randomBytes(12);
     const cipher = createCipheriv("aes-256-gcm", keyObject(key), iv, GCM).setAAD(associatedData);
     const ciphertext = Buffer.concat([cipher.update(plaintext), cipher.final()]);
-    return { iv, ciphertext, tag: cipher.getAuthTag() };
+    return { iv: bytes(iv), ciphertext: bytes(ciphertext), tag: bytes(cipher.getAuthTag()) };
   },
   open: (key, { iv, ciphertext, tag }, associatedData) => {
     if (iv.byteLength !== 12 || tag.byteLength !== 16) return undefined;
@@ -91,7 +110,7 @@ const crypto: Crypto = {
     const plaintext = decipher.update(ciphertext);
     try {
       decipher.final();
-      return plaintext;
+      return bytes(plaintext);
     } catch {
       plaintext.fill(0);
       return undefined;
