@@ -1,1 +1,3 @@
-export {};
+export { providerCatalogue } from "./catalogue.ts";
+export { type HttpKeyProbeOptions, httpKeyProbe } from "./http-probe.ts";
+export { type ProbeEndpoints, parseProbeEndpoints } from "./probe-endpoints.ts";
