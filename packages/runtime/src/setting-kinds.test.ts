@@ -113,11 +113,11 @@ describe("the other kinds", () => {
   });
 
   it("take a pair with a known name", () => {
-    const kind = pair("NAME=CLAIM", "subject", "team-role");
+    const kind = pair("NAME=CLAIM", { subject: "subject", "team-role": "teamRole" });
     expect(kind.parse("team-role=https://x.example/role")).toStrictEqual({
-      value: { name: "team-role", text: "https://x.example/role" },
+      value: { name: "teamRole", text: "https://x.example/role" },
     });
-    for (const text of ["subject", "subject=", "=sub", "role=x", "subject=a b"]) {
+    for (const text of ["subject", "subject=", "=sub", "role=x", "constructor=x", "subject=a b"]) {
       expect(kind.parse(text)).toHaveProperty("problem");
     }
   });

@@ -118,15 +118,15 @@ export const showHostPort = ({ host, port }: HostPort): string =>
 export const isLoopback = (host: string): boolean =>
   host === "localhost" || host === "::1" || (isIPv4(host) && host.startsWith("127."));
 
-/** `name=text`, with one of the names. */
+/** `name=text`. @param names what may stand on the left, and what each stands for */
 export const pair = <const Name extends string>(
   form: string,
-  ...names: readonly Name[]
+  names: Readonly<Record<string, Name>>,
 ): Kind<{ readonly name: Name; readonly text: string }> =>
   kind(form, (given) => {
-    const [, left, text = ""] = /^([a-z-]+)=([\x21-\x7e]+)$/.exec(given) ?? [];
-    const name = names.find((known) => known === left);
+    const [, left = "", text = ""] = /^([a-z-]+)=([\x21-\x7e]+)$/.exec(given) ?? [];
+    const name = Object.hasOwn(names, left) ? names[left] : undefined;
     return name === undefined
-      ? { problem: `must be name=value with a name of ${names.join(", ")}` }
+      ? { problem: `must be name=value with a name of ${Object.keys(names).join(", ")}` }
       : { value: { name, text } };
   });
