@@ -23,8 +23,8 @@ const NOT_PUBLIC_IPV4 = [
   "240.0.0.0/4", // reserved, and broadcast
 ];
 
-/** Of IPv6 only global unicast is public, so mapped, NAT64, unique local, link-local and multicast are out at once. */
-const GLOBAL_UNICAST = ["2000::/3"];
+/** Of IPv6 only global unicast is public: mapped, NAT64, unique local, link-local and multicast lie outside. */
+const GLOBAL_UNICAST_IPV6 = ["2000::/3"];
 const NOT_PUBLIC_IPV6 = [
   "2001::/23", // protocol assignments, Teredo among them
   "2001:db8::/32", // documentation
@@ -32,30 +32,34 @@ const NOT_PUBLIC_IPV6 = [
   "3fff::/20", // documentation
 ];
 
-const notPublic = blockList(NOT_PUBLIC_IPV4, NOT_PUBLIC_IPV6);
-const globalUnicast = blockList([], GLOBAL_UNICAST);
-const loopback = blockList(["127.0.0.0/8"], ["::1/128"]);
+// Never both families in one list: a list that holds IPv4 blocks finds mapped IPv6 addresses in them.
+const loopbackIpv4 = blockList("ipv4", ["127.0.0.0/8"]);
+const notPublicIpv4 = blockList("ipv4", NOT_PUBLIC_IPV4);
+const loopbackIpv6 = blockList("ipv6", ["::1/128"]);
+const globalUnicastIpv6 = blockList("ipv6", GLOBAL_UNICAST_IPV6);
+const notPublicIpv6 = blockList("ipv6", NOT_PUBLIC_IPV6);
 
 /** @param address as a resolver writes it. */
 export function addressClass(address: string): AddressClass {
-  const version = isIP(address);
   // A zone (`%eth0`) only makes sense on a link of ours.
-  if (version === 0 || address.includes("%")) return "refused";
-  const family = version === 4 ? "ipv4" : "ipv6";
-  // Mapped addresses stand for IPv4 ones, and a list of blocks sees through them: no name needs one.
-  if (family === "ipv6" && address.toLowerCase().startsWith("::ffff:")) return "refused";
-  if (loopback.check(address, family)) return "loopback";
-  if (notPublic.check(address, family)) return "refused";
-  return family === "ipv4" || globalUnicast.check(address, family) ? "public" : "refused";
+  const version = address.includes("%") ? 0 : isIP(address);
+  if (version === 4) {
+    if (loopbackIpv4.check(address)) return "loopback";
+    return notPublicIpv4.check(address) ? "refused" : "public";
+  }
+  if (version === 6) {
+    if (loopbackIpv6.check(address, "ipv6")) return "loopback";
+    const isGlobal = globalUnicastIpv6.check(address, "ipv6");
+    return isGlobal && !notPublicIpv6.check(address, "ipv6") ? "public" : "refused";
+  }
+  return "refused";
 }
 
-function blockList(ipv4: readonly string[], ipv6: readonly string[]): BlockList {
+function blockList(family: "ipv4" | "ipv6", blocks: readonly string[]): BlockList {
   const list = new BlockList();
-  const add = (block: string, family: "ipv4" | "ipv6") => {
+  for (const block of blocks) {
     const [network = "", bits] = block.split("/");
     list.addSubnet(network, Number(bits), family);
-  };
-  for (const block of ipv4) add(block, "ipv4");
-  for (const block of ipv6) add(block, "ipv6");
+  }
   return list;
 }
