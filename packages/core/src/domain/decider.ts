@@ -149,7 +149,7 @@ function replaceMaterial(
     fingerprint: material.fingerprint,
     label: material.label,
     location: material.location,
-    expiresAt: asked.expiresAt ?? material.expiresAt,
+    expiresAt: asked.expiresAt === undefined ? material.expiresAt : asked.expiresAt,
   };
   const { location: _location, expiresAt: _expiresAt, ...others } = asked;
   return accept(

@@ -74,6 +74,7 @@ export const ownerName = ({ kind, id }: Owner): OwnerName => `${kind}.${id}`;
 /** @returns `undefined` where the text is no owner's canonical form. */
 export function parseOwnerName(text: string): Owner | undefined {
   const dot = text.indexOf(".");
+  if (dot < 0) return undefined;
   const kind = text.slice(0, dot);
   const id = text.slice(dot + 1);
   if (kind !== "user" && kind !== "team" && kind !== "organization") return undefined;
@@ -86,8 +87,8 @@ export const keyringStream = (owner: Owner): string => `keyring-${ownerName(owne
 /** The stream of one caller key. */
 export const callerStream = (callerKeyId: Uuid): string => `caller-${callerKeyId}`;
 
-/** Text before the first `-` of a stream's name. */
-export const categoryOf = (stream: string): string => stream.slice(0, stream.indexOf("-"));
+/** Text before the first `-` of a stream's name; the whole name where there is none. */
+export const categoryOf = (stream: string): string => stream.replace(/-.*$/s, "");
 
 /** Whole seconds from one instant to another; negative where the second comes first. */
 export const secondsBetween = (from: Instant, to: Instant): number =>
