@@ -125,3 +125,4 @@ export type {
   SecretStore,
   Staged,
 } from "./ports/secret-store.ts";
+export { Canceller } from "./application/canceller.ts";

@@ -1,1 +1,1 @@
-export {};
+export { type AuditApp, auditApp } from "./app.ts";

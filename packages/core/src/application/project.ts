@@ -29,8 +29,8 @@ export interface Projector {
   state(): FollowerState;
   /** Resolves when the views have reached the position. @throws {NotCaughtUp} after `withinMs`, or when the signal aborts. */
   reached(position: Position, signal: CancelSignal, withinMs: number): Promise<void>;
-  /** Called after every commit, and once when the end of the log was first reached. */
-  onProgress(listener: (state: FollowerState) => void): void;
+  /** Called after every commit, with the events applied since the process started, and when the end is reached. */
+  onProgress(listener: (state: FollowerState, events: number) => void): void;
 }
 
 export function createProjector({
@@ -44,7 +44,8 @@ export function createProjector({
 }): Projector {
   let isCaughtUp = false;
   let problem: string | null = null;
-  const listeners: ((state: FollowerState) => void)[] = [];
+  let applied = 0;
+  const listeners: ((state: FollowerState, events: number) => void)[] = [];
   const waiting = new Set<{ position: Position; end: () => void }>();
   const at = (): Position => models.checkpoint() ?? log.zero;
   const state = (): FollowerState => ({ position: at(), isCaughtUp, problem });
@@ -52,13 +53,16 @@ export function createProjector({
   function advance(): void {
     const position = at();
     for (const waiter of waiting) if (waiter.position <= position) waiter.end();
-    for (const listener of listeners) listener(state());
+    for (const listener of listeners) listener(state(), applied);
   }
 
   async function follow(signal: CancelSignal, progress: () => void): Promise<void> {
     for await (const item of log.follow({ after: at(), signal })) {
       if (item.kind === "caught-up") isCaughtUp = true;
-      else if (item.next > at()) models.commit(changesOf(item.events, models), item.next);
+      else if (item.next > at()) {
+        models.commit(changesOf(item.events, models), item.next);
+        applied += item.events.length;
+      }
       problem = null;
       progress();
       advance();

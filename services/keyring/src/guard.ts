@@ -1,0 +1,184 @@
+import type { ConnectError } from "@connectrpc/connect";
+import { Code } from "@connectrpc/connect";
+import { type Canceller, type Host, isRequestId, type Owner } from "@keyledger/core";
+import type { Authenticate, Credentials } from "./auth.ts";
+import { isUnexpected, refuse, translate } from "./errors.ts";
+import type { Call, Principal } from "./handlers.ts";
+import type { Rule } from "./policy.ts";
+import { ownerFrom, type WireOwner } from "./wire.ts";
+
+/** What a listener knows of a call before anybody looked at it. */
+export interface Incoming extends Credentials {
+  /** Correlation id of the caller; one that does not fit is replaced. */
+  readonly correlationId: string | undefined;
+  readonly traceparent: string | undefined;
+  /** The caller's deadline in milliseconds from now, if it gave one. */
+  readonly timeoutMs: number | undefined;
+}
+
+/** A call as the listener sees it: it may cancel it, and says when the answer is on its way. */
+export interface Handle {
+  readonly signal: Canceller;
+  readonly sent: (() => void)[];
+}
+
+/** Default and longest deadline of a call, in milliseconds. */
+const DEADLINE_MS = 5_000;
+const PROBING_DEADLINE_MS = 20_000;
+const DEADLINE_MAX_MS = 30_000;
+
+const TRACEPARENT = /^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$/;
+
+export interface GuardParts {
+  readonly authenticate: Authenticate;
+  readonly isGateOpen: (owner: Owner) => boolean;
+  readonly host: Host;
+  /** Hears of every call that ended: method, `OK` or the code's name, seconds. */
+  readonly observe: (method: string, code: string, seconds: number) => void;
+  /** Hears of what nobody expected, with the thrown thing for the log. */
+  readonly onFault: (method: string, error: unknown) => void;
+}
+
+/** What surrounds every method on every listener: who calls, whether it may, until when, and what is said where it fails. */
+export interface Guard {
+  unary<I, O>(
+    method: string,
+    rule: Rule,
+    handler: (request: I, call: Call) => Promise<O>,
+  ): (request: I, incoming: Incoming, handle: Handle) => Promise<O>;
+  stream<I, O>(
+    method: string,
+    rule: Rule,
+    handler: (request: I, call: Call) => AsyncIterable<O>,
+  ): (request: I, incoming: Incoming, handle: Handle) => AsyncIterable<O>;
+}
+
+/** Streams one caller may hold open at once. */
+const STREAMS_PER_CALLER_MAX = 10;
+
+export function createGuard(parts: GuardParts): Guard {
+  const { authenticate, isGateOpen, host, observe, onFault } = parts;
+  const streams = new Map<string, number>();
+
+  async function admit(
+    rule: Rule,
+    request: unknown,
+    incoming: Incoming,
+    handle: Handle,
+    endsAt: number,
+  ): Promise<Call> {
+    const principal = await authenticate(incoming);
+    authorize(rule, principal, isGateOpen);
+    const { correlationId, traceparent } = incoming;
+    const correlation =
+      correlationId !== undefined && isRequestId(correlationId)
+        ? correlationId
+        : host.random.uuid();
+    const trace =
+      traceparent !== undefined && TRACEPARENT.test(traceparent) ? traceparent : undefined;
+    return {
+      principal,
+      owner: rule.owner === "none" ? null : ownerOf(rule, principal, request),
+      correlationId: correlation,
+      traceparent: trace,
+      signal: handle.signal,
+      remainingMs: () => endsAt - host.clock.monotonicMs(),
+      stamp: (requestId) => ({
+        actor: principal.actor,
+        actorType: principal.role,
+        requestId: requestId === "" ? host.random.uuid() : requestId,
+        correlationId: correlation,
+        time: host.clock.now(),
+        ...(trace !== undefined && { traceparent: trace }),
+      }),
+      afterSend: (task) => void handle.sent.push(task),
+    };
+  }
+
+  function failed(method: string, startedAt: number, error: unknown): ConnectError {
+    const translated = translate(error);
+    if (isUnexpected(translated)) onFault(method, error);
+    observe(method, nameOf(translated.code), (host.clock.monotonicMs() - startedAt) / 1_000);
+    return translated;
+  }
+
+  return {
+    unary:
+      <I, O>(method: string, rule: Rule, handler: (request: I, call: Call) => Promise<O>) =>
+      async (request: I, incoming: Incoming, handle: Handle): Promise<O> => {
+        const startedAt = host.clock.monotonicMs();
+        const timeoutMs = deadlineOf(rule, incoming.timeoutMs);
+        let timer: ReturnType<typeof setTimeout> | undefined;
+        try {
+          const answered = admit(rule, request, incoming, handle, startedAt + timeoutMs).then(
+            (call) => handler(request, call),
+          );
+          const answer = await new Promise<O>((resolve, reject) => {
+            timer = setTimeout(() => {
+              handle.signal.cancel();
+              reject(refuse("deadline-exceeded"));
+            }, timeoutMs);
+            answered.then(resolve, reject);
+          });
+          observe(method, "OK", (host.clock.monotonicMs() - startedAt) / 1_000);
+          return answer;
+        } catch (error) {
+          throw failed(method, startedAt, error);
+        } finally {
+          clearTimeout(timer);
+        }
+      },
+
+    stream: (method, rule, handler) =>
+      async function* (request, incoming, handle) {
+        const startedAt = host.clock.monotonicMs();
+        let caller: string | undefined;
+        try {
+          const call = await admit(rule, request, incoming, handle, Number.POSITIVE_INFINITY);
+          const open = streams.get(call.principal.actor) ?? 0;
+          if (open >= STREAMS_PER_CALLER_MAX) throw refuse("too-many-streams");
+          caller = call.principal.actor;
+          streams.set(caller, open + 1);
+          yield* handler(request, call);
+          observe(method, "OK", (host.clock.monotonicMs() - startedAt) / 1_000);
+        } catch (error) {
+          throw failed(method, startedAt, error);
+        } finally {
+          if (caller !== undefined) {
+            const left = (streams.get(caller) ?? 1) - 1;
+            if (left === 0) streams.delete(caller);
+            else streams.set(caller, left);
+          }
+        }
+      },
+  };
+}
+
+const deadlineOf = ({ mayProbe }: Rule, asked: number | undefined): number =>
+  Math.max(0, Math.min(asked ?? (mayProbe ? PROBING_DEADLINE_MS : DEADLINE_MS), DEADLINE_MAX_MS));
+
+/** The gate comes before the role, so that a caller without the feature learns nothing more. */
+function authorize(rule: Rule, principal: Principal, isGateOpen: (owner: Owner) => boolean): void {
+  const { owner, role, isByokDenied } = principal;
+  if (rule.isGated && owner && (isByokDenied || !isGateOpen(owner)))
+    throw refuse("byok-not-enabled");
+  if (!rule.roles.includes(role)) throw refuse("role-not-allowed");
+}
+
+/** Callers bound to an owner get their own; to them every other owner is one that does not exist. */
+function ownerOf(rule: Rule, { owner }: Principal, request: unknown): Owner | null {
+  const named = ownerFrom((request as { owner?: WireOwner }).owner);
+  if (owner) {
+    if (named && (named.kind !== owner.kind || named.id !== owner.id))
+      throw refuse("owner-not-found");
+    return owner;
+  }
+  if (!named && rule.owner === "own-or-named") throw refuse("owner-required");
+  return named;
+}
+
+/** `FailedPrecondition` → `FAILED_PRECONDITION`; gRPC spells CANCELLED with two L. */
+const nameOf = (code: Code): string =>
+  code === Code.Canceled
+    ? "CANCELLED"
+    : Code[code].replace(/([a-z])([A-Z])/g, "$1_$2").toUpperCase();
