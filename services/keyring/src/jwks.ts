@@ -40,21 +40,36 @@ const READ_MS_MAX = 5_000;
  * @throws {KeySetUnreadable} where it is no outage but a mistake: an URL that is never asked, a file without a key set.
  */
 export async function openJwks(options: JwksOptions): Promise<Jwks & AsyncDisposable> {
-  const { source } = options;
+  const { source, signal } = options;
   if (source.kind === "file") await parseKeySet(await readJwks(source));
   else assertTrustworthy(source.url);
-  return keepJwks(options, (signal) => readJwks(source, signal));
-}
 
-/** @param read the text of the key set; rejects where there is none. */
-export async function keepJwks(
-  { host, onProblem, signal }: Omit<JwksOptions, "source">,
-  read: (signal: AbortSignal) => Promise<string>,
-): Promise<Jwks & AsyncDisposable> {
-  const { clock, pause } = host;
   const ended = new AbortController();
   const running = AbortSignal.any([ended.signal, ...(signal ? [signal] : [])]);
+  const held = holdKeys(options, running);
+  await held.refresh();
+  const background = held.refreshInBackground();
 
+  return {
+    async keyFor({ alg, kid }) {
+      let found = held.find(alg, kid);
+      // Twice: an attempt that is under way already may have begun before the key was published.
+      for (let round = 0; round < 2 && isMissing(found); round++) {
+        await held.refreshOnDemand();
+        found = held.find(alg, kid);
+      }
+      return found;
+    },
+    async [Symbol.asyncDispose]() {
+      ended.abort();
+      await Promise.all([background, held.refresh()]);
+    },
+  };
+}
+
+/** The keys last read, and the three occasions to read them anew. At most one attempt is under way. */
+function holdKeys({ source, host, onProblem }: JwksOptions, running: AbortSignal) {
+  const { clock, pause } = host;
   let keys: readonly VerifyingKey[] = [];
   let keysAtMs = Number.NEGATIVE_INFINITY;
   let attemptAtMs = Number.NEGATIVE_INFINITY;
@@ -65,7 +80,7 @@ export async function keepJwks(
     attemptAtMs = clock.monotonicMs();
     try {
       const set = await within(READ_MS_MAX, host, running, async (limit) =>
-        parseKeySet(await read(limit)),
+        parseKeySet(await readJwks(source, limit)),
       );
       keys = set.keys;
       keysAtMs = attemptAtMs;
@@ -77,53 +92,41 @@ export async function keepJwks(
       onProblem(`the key set ${words}; ${standing(clock.monotonicMs() - keysAtMs)}`);
     }
   };
-  const refresh = () => {
+
+  const refresh = async () => {
+    if (running.aborted) return attempt;
     attempt ??= load().finally(() => {
       attempt = undefined;
     });
     return attempt;
   };
 
-  /** Junk in tokens makes no traffic: for whatever key is missing, the one fixed request goes out, and that rarely. */
-  const refreshOnDemand = async () => {
-    const nowMs = clock.monotonicMs();
-    if (attempt === undefined && nowMs >= quietUntilMs && !running.aborted) {
-      quietUntilMs = nowMs + COOLDOWN_MS;
-      await refresh();
-    } else await attempt;
-  };
-
-  const refreshInBackground = async () => {
-    while (!running.aborted) {
-      const dueAtMs = Math.max(keysAtMs + REFRESH_MS, attemptAtMs + COOLDOWN_MS);
-      const waitMs = dueAtMs - clock.monotonicMs();
-      if (waitMs > 0) await pause(waitMs, running);
-      else await refresh();
-    }
-  };
-
-  const find = (alg: JwtAlgorithm, kid: string | undefined): VerifyingKey | KeyMiss => {
-    if (clock.monotonicMs() - keysAtMs > STALE_MS_MAX) return "no-keys";
-    const fitting = keys.filter((key) => key.alg === alg && (kid === undefined || key.kid === kid));
-    return fitting.length > 1 ? "ambiguous-key" : (fitting[0] ?? "unknown-key");
-  };
-
-  await refresh();
-  const background = refreshInBackground();
-
   return {
-    async keyFor({ alg, kid }) {
-      let found = find(alg, kid);
-      // Twice: an attempt that is under way already may have begun before the key was published.
-      for (let round = 0; round < 2 && isMissing(found); round++) {
-        await refreshOnDemand();
-        found = find(alg, kid);
-      }
-      return found;
+    refresh,
+
+    find(alg: JwtAlgorithm, kid: string | undefined): VerifyingKey | KeyMiss {
+      if (clock.monotonicMs() - keysAtMs > STALE_MS_MAX) return "no-keys";
+      const fits = (key: VerifyingKey) => key.alg === alg && (kid === undefined || key.kid === kid);
+      const fitting = keys.filter(fits);
+      return fitting.length > 1 ? "ambiguous-key" : (fitting[0] ?? "unknown-key");
     },
-    async [Symbol.asyncDispose]() {
-      ended.abort();
-      await Promise.all([background, attempt]);
+
+    /** Junk in tokens makes no traffic: for whatever key is missing, the one fixed request goes out, and that rarely. */
+    async refreshOnDemand() {
+      const nowMs = clock.monotonicMs();
+      if (attempt !== undefined) return attempt;
+      if (nowMs < quietUntilMs) return;
+      quietUntilMs = nowMs + COOLDOWN_MS;
+      return refresh();
+    },
+
+    async refreshInBackground() {
+      while (!running.aborted) {
+        const dueAtMs = Math.max(keysAtMs + REFRESH_MS, attemptAtMs + COOLDOWN_MS);
+        const waitMs = dueAtMs - clock.monotonicMs();
+        if (waitMs > 0) await pause(waitMs, running);
+        else await refresh();
+      }
     },
   };
 }

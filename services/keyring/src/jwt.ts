@@ -45,11 +45,13 @@ const SKEW_S_MAX = 30;
 export function createJwtVerifier(options: JwtVerifierOptions): JwtVerifier {
   const { issuer, audience, jwks, clock, onRefused = () => {} } = options;
 
-  /** Of the header only these three are looked at. Keys and addresses of keys that stand in it mean nothing. */
-  const keyOf: JWTVerifyGetKey = async ({ alg: name, kid, typ }) => {
+  /** Keys, and addresses of keys, that stand in a token's header mean nothing: nothing here looks at them. */
+  const keyOf: JWTVerifyGetKey = async ({ alg: name, kid, typ, crit, b64 }) => {
     const alg = JWT_ALGORITHMS.find((known) => known === name);
     if (alg === undefined) throw new Refused("algorithm");
     if (kid !== undefined && typeof kid !== "string") throw new Refused("malformed");
+    // No extension is known here, not even RFC 7797, whose payload would be another text than the one that is read.
+    if (crit !== undefined || b64 !== undefined) throw new Refused("malformed");
     if (typ !== undefined && !isAccessTokenType(typ)) throw new Refused("type");
     const found = await jwks.keyFor({ alg, kid });
     if (typeof found === "string") throw new Refused(found);
