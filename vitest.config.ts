@@ -2,6 +2,8 @@ import { defineConfig } from "vitest/config";
 
 export default defineConfig({
   test: {
+    // In another order each time: no test may lean on the one before it. A run prints its seed, and
+    // `npm test -- --sequence.seed=<seed>` repeats it.
     sequence: { shuffle: true },
     projects: [
       {
