@@ -92,8 +92,10 @@ describe.concurrent("A probe", () => {
   });
 
   it("passes on how long the provider asked to wait, where that is too long to wait for", async () => {
+    const started = performance.now();
     const report = await ask(probeOf(fakes), "openai", "sk-fake-429-60s.wait");
     expect(report).toMatchObject({ outcome: "rate-limited", retryAfterMs: 60_000 });
+    expect(performance.now() - started).toBeLessThan(5000);
     const without = await ask(probeOf(fakes), "openai", "sk-fake-429.wait");
     expect(without).not.toHaveProperty("retryAfterMs");
   });

@@ -235,6 +235,52 @@ describe("A redirect", () => {
   });
 });
 
+describe("An answer without end", () => {
+  /** Writes as long as somebody reads, and counts. */
+  async function endless(status: number) {
+    let sent = 0;
+    const server = await listening(
+      createHttpServer((_request, response) => {
+        const chunk = Buffer.alloc(16 * 1024, " ");
+        response.writeHead(status);
+        const write = () => {
+          while (!response.destroyed && response.write(chunk)) sent += chunk.byteLength;
+        };
+        response.on("drain", write);
+        write();
+      }),
+    );
+    const endpoint = `http://127.0.0.1:${server.port}`;
+    return {
+      ...server,
+      sent: () => sent,
+      endpoints: new Map([
+        ["openai", endpoint],
+        ["openrouter", endpoint],
+      ]),
+    };
+  }
+  /** What sockets hold besides what was read. */
+  const BUFFERS = 8 * 1024 * 1024;
+
+  it.for([
+    ["openrouter", 200, "unexpected_answer", 1024 * 1024],
+    ["openrouter", 401, "key_rejected", 64 * 1024],
+    ["openai", 200, "accepted", 0],
+    ["openai", 403, "unexpected_answer", 64 * 1024],
+  ] as const)("of %s with %i is read to its bound", async ([provider, status, code, bytesMax]) => {
+    await using server = await endless(status);
+    const { endpoints } = server;
+    const report = await ask(
+      probing({ endpoints, allowInsecureLoopback: true }),
+      provider,
+      "sk-fake-ok",
+    );
+    expect(report).toMatchObject({ code });
+    expect(server.sent()).toBeLessThan(bytesMax + BUFFERS);
+  });
+});
+
 describe("A TLS connection", () => {
   /** Answers every path with an empty JSON object, and notes the name that was asked for. */
   async function tlsServer() {

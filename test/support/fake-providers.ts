@@ -101,6 +101,7 @@ function answer(fixture: Fixture, response: ServerResponse): void {
   }
 }
 
+// For people: `node_modules/.bin/node test/support/fake-providers.ts [port]`.
 if (import.meta.main) {
   const port = Number(process.argv[2] ?? 0);
   const fakes = await startFakeProviders({ port });

@@ -47,6 +47,13 @@ const json = (status: number, body: unknown) => ({ status, body: JSON.stringify(
 function common(key: string, ok: Fixture, decidesBy200: boolean): Record<string, Fixture> {
   const html = "<!doctype html><title>Sign in</title>";
   const judged = decidesBy200 ? unexpected : accepted;
+  const echo: Fixture = {
+    status: 401,
+    statusText: `Unauthorized ${key}`,
+    headers: { "x-echo": key, "www-authenticate": `Bearer error="${key}"` },
+    body: JSON.stringify({ error: { message: `no such key: ${key}`, type: key, code: key } }),
+    ...keyRejected,
+  };
   return {
     ok,
     "429": { status: 429, body: "", ...rateLimited },
@@ -73,13 +80,8 @@ function common(key: string, ok: Fixture, decidesBy200: boolean): Record<string,
     garbage: { status: 200, headers: { "content-type": "text/html" }, body: html, ...judged },
     huge: { status: 200, body: `{"data":"${"x".repeat(2 * 1024 * 1024)}"}`, ...judged },
     "huge-error": { status: 403, body: `{"data":"${"x".repeat(2 * 1024 * 1024)}"}`, ...unexpected },
-    echo: {
-      status: 401,
-      statusText: `Unauthorized ${key}`,
-      headers: { "x-echo": key, "www-authenticate": `Bearer error="${key}"` },
-      body: JSON.stringify({ error: { message: `no such key: ${key}`, type: key, code: key } }),
-      ...keyRejected,
-    },
+    echo,
+    "echo-401": echo,
     "echo-redirect": {
       status: 307,
       headers: { location: `https://example.com/?key=${key}` },

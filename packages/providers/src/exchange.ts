@@ -92,9 +92,7 @@ function collect(response: IncomingMessage, bytesMax: number, done: (body: strin
     length += chunk.byteLength;
     if (length >= bytesMax) done(text());
   });
-  response.on("end", () => {
-    if (response.complete) done(text());
-  });
+  response.on("end", () => done(text()));
 }
 
 const isParseError = (error: Error): boolean =>

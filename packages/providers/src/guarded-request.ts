@@ -73,9 +73,6 @@ async function destinationOf(
   { lookup }: Transport,
   signal: AbortSignal,
 ): Promise<Destination | Unanswered> {
-  const secure = url.protocol === "https:";
-  if (!secure && !mayBeLocal) return unanswered("refused-address");
-
   let addresses: readonly LookupAddress[] | undefined;
   try {
     addresses = await Promise.race([lookup(hostnameOf(url)), aborted(signal)]);
@@ -88,7 +85,9 @@ async function destinationOf(
   // One bad address condemns the name: what it leads to next is anybody's guess.
   const isAllowed = ({ address }: LookupAddress) => {
     const found = addressClass(address);
-    return (found === "public" && secure) || (found === "loopback" && mayBeLocal);
+    return (
+      (found === "public" && url.protocol === "https:") || (found === "loopback" && mayBeLocal)
+    );
   };
   return addresses.every(isAllowed) ? { url, addresses } : unanswered("refused-address");
 }

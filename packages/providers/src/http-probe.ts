@@ -53,25 +53,22 @@ export function httpKeyProbe({
       if (rules?.probe === undefined) return UNPROBED;
       const { probe } = rules;
 
-      const parsed = material.use((bytes) => rules.parse(trimMaterial(bytes), location));
-      if (!("label" in parsed)) return unusable(parsed);
-
       using limit = timeLimit(budgetMs, signal, host);
       let last: Answer | Unanswered | undefined;
       const ask: Ask = async (question) => {
-        last = await guardedRequest(
-          targetOf(provider, question),
-          question,
-          transport,
-          limit.signal,
-        );
-        if (signal.aborted) last = unanswered("cancelled");
+        const target = targetOf(provider, question);
+        last = await guardedRequest(target, question, transport, limit.signal);
+        if (last.kind === "unanswered" && signal.aborted) last = unanswered("cancelled");
         return last;
       };
       try {
-        const verdict = await material.use((bytes) =>
-          probe.run({ material: trimMaterial(bytes), location: parsed.location }, ask),
-        );
+        const verdict = await material.use(async (untrimmed) => {
+          const bytes = trimMaterial(untrimmed);
+          const parsed = rules.parse(bytes, location);
+          return "label" in parsed
+            ? probe.run({ material: bytes, location: parsed.location }, ask)
+            : unusable(parsed);
+        });
         return report(verdict, last);
       } catch {
         // A fault of ours, and whatever it says may quote what it choked on.
@@ -101,15 +98,15 @@ function report(verdict: Verdict, last?: Answer | Unanswered): ProbeReport {
 }
 
 /** What the catalogue would have refused needs no provider to be wrong. */
-const unusable = ([violation]: readonly Violation[]): ProbeReport =>
+const unusable = ([violation]: readonly Violation[]): Verdict =>
   violation?.field === "location"
-    ? report({
+    ? {
         outcome: "misconfigured",
         code: "location_unusable",
         message: `The location ${violation.description}.`,
-      })
-    : report({
+      }
+    : {
         outcome: "misconfigured",
         code: "credential_unusable",
         message: `The key ${violation?.description}.`,
-      });
+      };
