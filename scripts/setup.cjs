@@ -25,19 +25,18 @@ console.error(
 );
 const install = spawnSync(
   "npx",
-  // The exact version and --prefer-offline together let a warm machine install without the network.
   [
     "-y",
+    // The exact version and --prefer-offline together let a warm machine install without the network.
     "--prefer-offline",
     "pnpm@12.21.0",
     "install",
     "--frozen-lockfile",
     "--prefer-offline",
-  ].concat(
     // What fits is judged by the Node that will run here, not by the one that runs this: under Node 18 the native parts of
     // the test runner would be left out without a word.
     "--config.node-version=24.21.0",
-  ),
+  ],
   { stdio: ["ignore", 2, 2] },
 );
 if (install.status !== 0) fail("the installation failed; the lines above say why.");
