@@ -1,4 +1,9 @@
-import type { DescMethodUnary, DescService, MessageInitShape, MessageShape } from "@bufbuild/protobuf";
+import type {
+  DescMethodUnary,
+  DescService,
+  MessageInitShape,
+  MessageShape,
+} from "@bufbuild/protobuf";
 import type { KeyringService } from "@keyledger/contracts";
 
 /** What every call carries: the caller's credentials as they came, and its limits. */
