@@ -6,7 +6,7 @@ import { emptyKeyringView, type KeyringView, type KeyView, primaryOf } from "../
 import { type ExpectedEdit, ownerName, type Uuid } from "../domain/vocabulary.ts";
 import type { Host } from "../ports/host.ts";
 import type { KeyProbe, ProbeReport } from "../ports/key-probe.ts";
-import type { ProviderCatalogue } from "../ports/provider-catalogue.ts";
+import type { ParsedCredential, ProviderCatalogue } from "../ports/provider-catalogue.ts";
 import type { ReadModels } from "../ports/read-models.ts";
 import type { SecretStore } from "../ports/secret-store.ts";
 import { type Answer, rejected, requestMac, type WriteCall } from "./call.ts";
@@ -85,8 +85,8 @@ interface Incoming {
   readonly requestMac: string;
   /** The key the command is about, where no event names one. */
   readonly subject: (keyring: KeyringView) => Uuid | undefined;
-  /** The location that counts against a state. */
-  readonly locationIn: (keyring: KeyringView) => string | null;
+  /** As asked for: `undefined` keeps what the subject has, `null` is the provider's default. */
+  readonly location: string | null | undefined;
   readonly command: (
     keyring: KeyringView,
     part: { material: NewMaterial; probe: ReturnType<typeof findingOf>; refusal: Rejection | null },
@@ -114,13 +114,30 @@ export function createKeyWriter(parts: Parts): KeyWriter {
     return material;
   }
 
+  /** The location a change keeps where it says nothing of one. */
+  const keptLocation = ({ location, subject }: Incoming, keyring: KeyringView): string | null =>
+    location === undefined ? (keyring.keys.get(subject(keyring) ?? "")?.location ?? null) : null;
+
+  /** A credential that names its own place is not held to the one that was kept for its predecessor. */
+  function describe(
+    { provider, material, location }: Incoming,
+    kept: string | null,
+  ): ParsedCredential | readonly Violation[] {
+    const parsed = catalogue.parse(provider, material, location ?? kept);
+    const described =
+      isViolations(parsed) && kept !== null ? catalogue.parse(provider, material, null) : parsed;
+    if (isViolations(described)) return described;
+    const isExpired = described.expiresAt !== null && described.expiresAt <= host.clock.now();
+    return isExpired ? [{ field: "secret", description: "has expired already" }] : described;
+  }
+
   async function write(incoming: Incoming): Promise<Answer<WrittenKey>> {
     const { call, provider, material } = incoming;
     const known = await handler.known({ ...call, requestMac: incoming.requestMac });
     if (known) return answer(incoming, known, undefined);
 
-    const location = incoming.locationIn(view(call));
-    const parsed = catalogue.parse(provider, material, location);
+    const kept = keptLocation(incoming, view(call));
+    const parsed = describe(incoming, kept);
     if (isViolations(parsed)) return rejected({ reason: "invalid", violations: parsed });
     const report = await askProvider(
       probe,
@@ -138,8 +155,8 @@ export function createKeyWriter(parts: Parts): KeyWriter {
       requestMac: incoming.requestMac,
       stage: stageMaterial({ secrets, envelope }, call.owner, provider, material),
       command: (keyring) => {
-        const now = incoming.locationIn(keyring);
-        const described = now === location ? parsed : catalogue.parse(provider, material, now);
+        const now = keptLocation(incoming, keyring);
+        const described = now === kept ? parsed : describe(incoming, now);
         if (isViolations(described)) return { reason: "invalid", violations: described };
         // A location that changed while the provider was asked was not what it was asked about.
         const isCurrent = described.location === parsed.location;
@@ -215,8 +232,7 @@ export function createKeyWriter(parts: Parts): KeyWriter {
           material,
         ),
         subject: (keyring) => primaryOf(keyring, provider)?.keyId,
-        locationIn: (keyring) =>
-          location === undefined ? (primaryOf(keyring, provider)?.location ?? null) : location,
+        location,
         command: (_keyring, part) => ({ type: "UpsertKey", provider, newKeyId, name, ...part }),
       });
     },
@@ -249,7 +265,7 @@ export function createKeyWriter(parts: Parts): KeyWriter {
           material,
         ),
         subject: () => newKeyId,
-        locationIn: () => location,
+        location,
         command: (_keyring, part) => ({
           type: "CreateKey",
           provider,
@@ -310,8 +326,7 @@ export function createKeyWriter(parts: Parts): KeyWriter {
         material,
         requestMac: requestMac({ mac, crypto: host.crypto }, scope, "UpdateKey", fields, material),
         subject: () => keyId,
-        locationIn: (keyring) =>
-          location === undefined ? (keyring.keys.get(keyId)?.location ?? null) : location,
+        location,
         command: (_keyring, rotation) => ({ type: "UpdateKey", keyId, changes: others, rotation }),
       });
     },
