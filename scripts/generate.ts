@@ -1,6 +1,9 @@
-// Generates the code of the contract. With --release, also makes today's contract the one that later changes must keep.
-import { root, run, stopSignal } from "./command.ts";
+// Generates the code of the contract, and the table of settings in the README. With --release, also makes today's contract
+// the one that later changes must keep.
+import { readFileSync, writeFileSync } from "node:fs";
+import { root, stopSignal } from "./command.ts";
 import { buildRelease, GENERATED, generate, RELEASED } from "./contract.ts";
+import { withSettings } from "./readme.ts";
 
 const [option, ...rest] = process.argv.slice(2);
 if ((option !== undefined && option !== "--release") || rest.length > 0) {
@@ -19,5 +22,6 @@ for (const step of steps) {
   if (!isOk) process.exit(process.exitCode ?? 1);
   console.log(`made ${step.makes}`);
 }
-const status = await run("git", ["status", "--short", GENERATED, RELEASED], signal);
-console.log(status.isOk && status.output !== "" ? status.output : "nothing changed");
+const readme = `${root}README.md`;
+writeFileSync(readme, withSettings(readFileSync(readme, "utf8")));
+console.log("made the settings in README.md");

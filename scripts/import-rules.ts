@@ -153,7 +153,7 @@ export function readManifests(root: string): ReadonlyMap<string, Manifest> {
 
 /**
  * Imports that leave a package other than by a declared dependency. The tools of the root are for tests and scripts alone:
- * installed as they are, they could be imported from anywhere. The tests of `test/` may reach into any package.
+ * installed as they are, they could be imported from anywhere. Scripts and the tests of `test/` may reach into any package.
  */
 export function undeclared(
   imports: readonly Import[],
@@ -162,7 +162,7 @@ export function undeclared(
   return imports.flatMap(({ from, to }) => {
     const home = homeOf(from);
     if (isFile(to)) {
-      const isInside = home === "test" || homeOf(to) === home;
+      const isInside = home === "test" || home === "." || homeOf(to) === home;
       return isInside ? [] : [`${from} imports ${to}, a file of another package`];
     }
     if (to.startsWith("node:")) return [];

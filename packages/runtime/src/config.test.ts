@@ -95,7 +95,7 @@ describe("the settings", () => {
   });
 
   it("gather a list from repeated flags and from commas", () => {
-    const argv = ["--dialects", "neo", "--dialects=edgee,neo"];
+    const argv = ["--dialects", "neo", "--dialects=edgee, neo"];
     expect(settingsOf({ argv }).dialects).toStrictEqual(["neo", "edgee", "neo"]);
     const env = { KEYLEDGER_DIALECTS: "edgee,neo" };
     expect(settingsOf({ env }).dialects).toStrictEqual(["edgee", "neo"]);
@@ -214,7 +214,8 @@ describe("a problem with the settings", () => {
   --streams-max: must be a whole number from 1 to 100
   "keep-for" in the file of --config: must be a duration from 1h to 365d (units: ms, s, m, h, d)
   "tls-cert" in the file of --config: needs --tls-key too
---help lists every setting.`,
+--help lists every setting.
+`,
     });
   });
 

@@ -239,11 +239,12 @@ function textsOf(row: Setting<unknown>, value: unknown): Parsed<readonly string[
 }
 
 const split = (row: Setting<unknown> | undefined, text: string): readonly string[] =>
-  row?.isList ? text.split(",") : [text];
+  row?.isList ? text.split(",").map((value) => value.trim()) : [text];
 
 function renderProblems(problems: readonly string[]): string {
   const count = problems.length === 1 ? "1 problem" : `${problems.length} problems`;
-  return [`keyledger: ${count} in the settings`, ...problems.map((problem) => `  ${problem}`)]
-    .concat("--help lists every setting.")
-    .join("\n");
+  const lines = problems.map((problem) => `  ${problem}`);
+  return [`keyledger: ${count} in the settings`, ...lines, "--help lists every setting.", ""].join(
+    "\n",
+  );
 }

@@ -57,7 +57,7 @@ export function list<T>(
     }
     return { value: values };
   };
-  const otherwise = fallback.join(",") || "none";
+  const otherwise = fallback.join(", ") || "none";
   return row(kind, doc, { isList: true, otherwise, fallback: mustParse(read(fallback)), read });
 }
 
@@ -114,7 +114,7 @@ export function renderHelp(table: SettingTable): string {
   const lines = rowsOf(table).map(
     ({ flag, form, otherwise, doc }) => `  ${flag} ${form}\n      ${doc} (default: ${otherwise})`,
   );
-  return [...HOW, "", ...lines].join("\n");
+  return [...HOW, "", ...lines, ""].join("\n");
 }
 
 /** The same table as Markdown, for the README. */
