@@ -1,3 +1,4 @@
-export { type DialectName, type RestOptions, restPlugin } from "./app.ts";
+export { type DialectName, type RestOptions, restDocument, restPlugin } from "./app.ts";
 export type { CallOptions, KeyringClient, UnaryClient } from "./keyring-client.ts";
+export type { OpenApiDocument } from "./openapi.ts";
 export type { RestSettings } from "./plugin.ts";

@@ -25,20 +25,8 @@ import type { KeyringClient } from "../keyring-client.ts";
 import type { Dialect } from "../plugin.ts";
 import { type Answer, type Input, type RawRequest, route } from "../route.ts";
 import { presentNeoError } from "./neo-errors.ts";
+import { NEO_PROVIDERS } from "./neo-providers.ts";
 import { validationTo } from "./neo-validation.ts";
-
-/** Neo's nine providers, in the order Neo lists them. Keys of other providers are hidden here. */
-export const NEO_PROVIDERS = [
-  "openrouter",
-  "anthropic",
-  "openai",
-  "google",
-  "xai",
-  "vercel-gateway",
-  "google-vertex",
-  "amazon-bedrock",
-  "azure-foundry",
-] as const;
 
 type Provider = (typeof NEO_PROVIDERS)[number];
 
