@@ -1,5 +1,6 @@
 // Everything that can be said about the code without running it. With --json FILE, the counts go there too.
-import { writeFileSync } from "node:fs";
+import { mkdirSync, writeFileSync } from "node:fs";
+import { dirname } from "node:path";
 import { type Outcome, root, run, stopSignal } from "./command.ts";
 import { checkGenerated, RELEASED } from "./contract.ts";
 import {
@@ -55,5 +56,8 @@ await Promise.all(
 for (const { name, output } of failed) console.log(`\n--- ${name}\n${output}`);
 const counts = { passed: Object.keys(CHECKS).length - failed.length, failed: failed.length };
 console.log(`\n${counts.passed} checks passed, ${counts.failed} failed`);
-if (jsonFile !== undefined) writeFileSync(jsonFile, JSON.stringify(counts));
+if (jsonFile !== undefined) {
+  mkdirSync(dirname(jsonFile), { recursive: true });
+  writeFileSync(jsonFile, JSON.stringify(counts));
+}
 if (failed.length > 0) process.exitCode ??= 1;
