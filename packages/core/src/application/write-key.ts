@@ -101,8 +101,10 @@ export function createKeyWriter(parts: Parts): KeyWriter {
     models.keyring(owner) ?? emptyKeyringView(owner);
 
   /** Trimmed material, or what is wrong with it. The bytes stay the caller's. */
-  function accept(provider: string, secret: Secret): Secret | Rejection {
-    if (!catalogue.find(provider)) return { reason: "unknown-provider" };
+  const accept = (provider: string, secret: Secret): Secret | Rejection =>
+    catalogue.find(provider) ? trimmed(secret) : { reason: "unknown-provider" };
+
+  function trimmed(secret: Secret): Secret | Rejection {
     const material = secret.use((bytes) => new Secret(trimMaterial(bytes)));
     if (material.byteLength === 0) return invalid("secret", "is empty");
     if (material.byteLength > MATERIAL_BYTES_MAX) {
@@ -186,7 +188,7 @@ export function createKeyWriter(parts: Parts): KeyWriter {
     const key = outcome.keyring.keys.get(
       namedKey(outcome.events) ?? subject(outcome.keyring) ?? "",
     );
-    const probed = report ?? reportOf(outcome.events);
+    const probed = report ?? reportOf(key);
     // The repeat of a request that only recorded a refusal is refused again.
     const refusal =
       outcome.isRepeat && onlyProbed(outcome.events) ? refusalOf(probed, policy) : null;
@@ -285,23 +287,27 @@ export function createKeyWriter(parts: Parts): KeyWriter {
       if (wrong.length > 0) return rejected({ reason: "invalid", violations: wrong });
       const scope = ownerName(call.owner);
       const fields = { keyId, expected: expectedText(call.expected), changes: { ...changes } };
+      const material = secret && trimmed(secret);
+      if (material && !(material instanceof Secret)) return rejected(material);
+      const own = requestMac(
+        { mac, crypto: host.crypto },
+        scope,
+        "UpdateKey",
+        fields,
+        material ?? undefined,
+      );
       if (!key) {
         // A repeat of a request whose key is gone meanwhile is still answered as it was first.
-        const repeat = secret
-          ? undefined
-          : await handler.known({
-              ...call,
-              requestMac: requestMac({ mac, crypto: host.crypto }, scope, "UpdateKey", fields),
-            });
+        const repeat = await handler.known({ ...call, requestMac: own });
         return repeat
-          ? answer({ call, subject }, repeat, unprobed)
+          ? answer({ call, subject }, repeat, material ? undefined : unprobed)
           : rejected({ reason: "key-not-found" });
       }
       const { provider } = key;
-      if (!secret) {
+      if (!material) {
         const outcome = await handler.handle({
           ...call,
-          requestMac: requestMac({ mac, crypto: host.crypto }, scope, "UpdateKey", fields),
+          requestMac: own,
           command: () => {
             if (changes.location === undefined)
               return { type: "UpdateKey", keyId, changes, rotation: null };
@@ -317,15 +323,14 @@ export function createKeyWriter(parts: Parts): KeyWriter {
         });
         return answer({ call, subject }, outcome, unprobed);
       }
-      const material = accept(provider, secret);
-      if (!(material instanceof Secret)) return rejected(material);
+      if (!catalogue.find(provider)) return rejected({ reason: "unknown-provider" });
       const { location, ...others } = changes;
       return write({
         call,
         provider,
         material,
-        requestMac: requestMac({ mac, crypto: host.crypto }, scope, "UpdateKey", fields, material),
-        subject: () => keyId,
+        requestMac: own,
+        subject,
         location,
         command: (_keyring, rotation) => ({ type: "UpdateKey", keyId, changes: others, rotation }),
       });
@@ -377,11 +382,10 @@ const isAutoSwitch = (event: KeyringEvent): boolean =>
 const onlyProbed = (events: readonly KeyringEvent[]): boolean =>
   events.every(({ type }) => type === "KeyProbed");
 
-/** What a repeat can still say about the probe: the events keep its verdict and code, not its sentence. */
-function reportOf(events: readonly KeyringEvent[]): ProbeReport {
-  const probed = events.find((event) => event.type === "KeyProbed");
-  if (!probed) return unprobed;
-  const { outcome, code } = probed;
+/** What a repeat can still say about the probe: the key keeps its verdict and code, not its sentence. */
+function reportOf(key: KeyView | undefined): ProbeReport {
+  if (!key?.lastProbe) return unprobed;
+  const { outcome, code } = key.lastProbe;
   const answers = {
     valid: { outcome: "valid", message: "The provider accepted the key.", retryable: false },
     rejected: { outcome: "rejected", message: "The provider refused the key.", retryable: false },
