@@ -179,14 +179,14 @@ export function undeclared(
 /** Declared because another package asks its user for them, not because anything imports them. */
 const PEERS: ReadonlySet<string> = new Set(["@connectrpc/connect-node"]);
 
-/** Dependencies that nothing in their package imports. Those of the root are commands, not imports. */
+/** Dependencies of packages and services that nothing there imports: they only add to what a release takes along. */
 export function unneeded(
   imports: readonly Import[],
   manifests: ReadonlyMap<string, Manifest>,
 ): readonly string[] {
   const used = new Set(imports.map(({ from, to }) => `${homeOf(from)} ${packageOf(to)}`));
   return [...manifests].flatMap(([home, { dependencies, devDependencies }]) =>
-    Object.keys(home === "." ? {} : { ...dependencies, ...devDependencies })
+    Object.keys(/^(packages|services)\//.test(home) ? { ...dependencies, ...devDependencies } : {})
       .filter((name) => !PEERS.has(name) && !used.has(`${home} ${name}`))
       .map((name) => `${join(home, "package.json")} declares ${name}, which nothing there imports`),
   );
