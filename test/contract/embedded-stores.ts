@@ -87,6 +87,7 @@ export class DiskError extends Error {
  */
 export function meddledDisk(
   meddle: (operation: Operation, path: string) => void | Promise<void>,
+  { writeBytesMax = Number.POSITIVE_INFINITY }: { writeBytesMax?: number } = {},
 ): Disk {
   return {
     ...nodeFiles,
@@ -107,10 +108,11 @@ export function meddledDisk(
         await meddle("sync", path);
         return sync.call(handle);
       };
-      handle.write = (async (...written: Parameters<typeof write>) => {
+      const writeSome = async (bytes: Uint8Array, from: number, length: number, at: number) => {
         await meddle("write", path);
-        return Reflect.apply(write, handle, written);
-      }) as typeof write;
+        return Reflect.apply(write, handle, [bytes, from, Math.min(length, writeBytesMax), at]);
+      };
+      handle.write = writeSome as typeof write;
       return handle;
     },
   };
