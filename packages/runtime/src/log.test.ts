@@ -33,6 +33,13 @@ describe("a log line", () => {
     });
   });
 
+  it("begins with level, time and event, for the eye and for grep", () => {
+    const [line] = recorded("info", (log) => log.child({ part: "views" }).info("ready", { n: 1 }));
+    expect(line).toBe(
+      `{"level":"info","time":"${clock.now()}","event":"ready","part":"views","n":1}\n`,
+    );
+  });
+
   it("ends in exactly one newline, whatever a field holds", () => {
     const lines: string[] = [];
     const log = createLog({

@@ -41,7 +41,6 @@ export function createLog(options: {
     {
       level,
       base: null,
-      messageKey: "event",
       timestamp: () => `,"time":"${clock.now()}"`,
       formatters: { level: (label) => ({ level: label }) },
     },
@@ -53,7 +52,7 @@ export function createLog(options: {
       (event: string, more?: LogFields, error?: unknown): void => {
         if (!logger.isLevelEnabled(level)) return;
         const about = error === undefined ? undefined : { error: errorFields(error) };
-        logger[level]({ ...fields, ...plainFields(more), ...about }, cut(event));
+        logger[level]({ event: cut(event), ...fields, ...plainFields(more), ...about });
       };
     return {
       debug: at("debug"),
