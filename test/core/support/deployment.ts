@@ -7,6 +7,7 @@ import {
   type KeyringView,
   keyringStream,
   type Ledger,
+  type LedgerPorts,
   type LedgerSettings,
   type MacRoot,
   type Owner,
@@ -79,6 +80,8 @@ interface ProbeRequest {
 /** One process over a storage: every port can be told to fail, time is simulated, the provider says what it is told to. */
 export interface Process extends AsyncDisposable {
   readonly ledger: Ledger;
+  /** What the ledger was made of, to make another one. */
+  readonly ports: LedgerPorts;
   readonly storage: Storage;
   readonly time: SimulatedTime;
   readonly host: Host;
@@ -117,37 +120,36 @@ export async function startProcess({
   const kek = scripted<Kek>(storage.kek, journal);
   const models = new MemoryModels();
   const probe: Process["probe"] = { answer: valid, before: async () => {}, requests: [] };
-  const ledger = createLedger(
-    {
-      log: log.port,
-      accessLog: accessLog.port,
-      secrets: secrets.port,
-      kek: kek.port,
-      models,
-      catalogue,
-      probe: {
-        probe: async ({ provider, material, location, budgetMs }) => {
-          if (!catalogue.find(provider)?.hasProbe) return unprobed;
-          probe.requests.push({ provider, location, budgetMs, text: textOf(material) });
-          await probe.before();
-          return probe.answer;
-        },
+  const ports: LedgerPorts = {
+    log: log.port,
+    accessLog: accessLog.port,
+    secrets: secrets.port,
+    kek: kek.port,
+    models,
+    catalogue,
+    probe: {
+      probe: async ({ provider, material, location, budgetMs }) => {
+        if (!catalogue.find(provider)?.hasProbe) return unprobed;
+        probe.requests.push({ provider, location, budgetMs, text: textOf(material) });
+        await probe.before();
+        return probe.answer;
       },
-      macRoot: storage.macRoot,
-      host,
     },
-    {
-      probePolicy: { isOn: true, onRejected: "reject", onIndeterminate: "store" },
-      byokDefault: "on",
-      ...settings,
-    },
-  );
+    macRoot: storage.macRoot,
+    host,
+  };
+  const ledger = createLedger(ports, {
+    probePolicy: { isOn: true, onRejected: "reject", onIndeterminate: "store" },
+    byokDefault: "on",
+    ...settings,
+  });
   const stop = new AbortController();
   const running = isFollowing ? ledger.projector.run(stop.signal) : Promise.resolve();
   running.catch(() => {});
   if (isFollowing) await ledger.projector.reached(await storage.log.head(), stop.signal, 10_000);
   return {
     ledger,
+    ports,
     storage,
     time,
     host,

@@ -1,8 +1,14 @@
 import type { LedgerEvent } from "../domain/events.ts";
 import { chained } from "../domain/hash-chain.ts";
 import type { Stamp } from "../domain/vocabulary.ts";
-import type { Appended, EventLog, NewEvent, RecordedEvent } from "../ports/event-log.ts";
-import { Cancelled, OutcomeUnknown } from "../ports/faults.ts";
+import {
+  type Appended,
+  type EventLog,
+  type NewEvent,
+  type RecordedEvent,
+  WrongExpectedRevision,
+} from "../ports/event-log.ts";
+import { Fault, OutcomeUnknown } from "../ports/faults.ts";
 import type { CancelSignal, Host } from "../ports/host.ts";
 import { encodeData } from "./event-codec.ts";
 import { metadataOf } from "./metadata.ts";
@@ -54,6 +60,7 @@ const UNKNOWN_PAUSE_MS = 50;
 
 /**
  * Appends, and repeats the very same append while its outcome is unknown: the log answers `already` if it was there.
+ * @throws {WrongExpectedRevision} also where the ids stand there, but with what somebody else made of the same request.
  * @throws {OutcomeUnknown} still unknown when the signal aborted. Besides what the port throws.
  */
 export async function appendSurely(
@@ -63,17 +70,35 @@ export async function appendSurely(
   signal: CancelSignal,
 ): Promise<Appended> {
   const expected = at.revision ?? "none";
-  for (let isRepeat = false; ; isRepeat = true) {
+  // Once an attempt may have landed, no fault of a later one says that nothing was written.
+  let mayStand = false;
+  for (;;) {
     try {
-      return await log.append(at.stream, expected, events, { signal });
+      const appended = await log.append(at.stream, expected, events, { signal });
+      if (appended.outcome === "appended") return appended;
+      mayStand = true;
+      if (await isOurs(log, at.stream, events, appended)) return appended;
+      throw new WrongExpectedRevision(at.stream, expected, appended.revision);
     } catch (error) {
-      // Once an attempt may have landed, giving up must say so.
-      const isOpen = error instanceof OutcomeUnknown || (isRepeat && error instanceof Cancelled);
-      if (!isOpen) throw error;
-      if (signal.aborted) throw new OutcomeUnknown("it is not known whether the write happened");
+      mayStand ||= error instanceof OutcomeUnknown;
+      if (!mayStand || !(error instanceof Fault)) throw error;
+      if (signal.aborted || !error.retryable) {
+        throw new OutcomeUnknown("it is not known whether the write happened", { cause: error });
+      }
       await host.pause(UNKNOWN_PAUSE_MS, signal);
     }
   }
+}
+
+/** Ids come from the request, so another process that was sent it too makes the same ones. The hash tells. */
+async function isOurs(
+  log: EventLog,
+  stream: string,
+  events: readonly NewEvent[],
+  { revision }: Appended,
+): Promise<boolean> {
+  const [last] = await log.readStream(stream, { from: revision, limit: 1 });
+  return last !== undefined && last.metadata.hash === events.at(-1)?.metadata.hash;
 }
 
 /** The events as the log now holds them. */

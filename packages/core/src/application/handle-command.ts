@@ -38,8 +38,8 @@ export interface CommandRequest {
 export interface Staging {
   /** Called with each decision that is to be appended; a repeat for the same names must change nothing. */
   put(events: readonly KeyringEvent[]): Promise<void>;
-  /** Nothing that was put got named by an event. */
-  drop(): Promise<void>;
+  /** Nothing that was put got named by an event, unless it is one of these. */
+  drop(named: readonly KeyringEvent[]): Promise<void>;
 }
 
 export interface Accepted {
@@ -165,18 +165,16 @@ export function createCommandHandler({
       const outcome = await queue.run(ownerName(request.owner), async () => {
         if (request.signal.aborted) throw new Cancelled();
         const decided = await untilDecided(request);
-        // What a known request, a refusal or a no-op left staged is named by nobody.
-        if (
-          request.stage &&
-          ("rejected" in decided || decided.isRepeat || decided.events.length === 0)
-        ) {
-          await request.stage.drop();
+        // What a known request, a refusal or a no-op left staged is named by nobody; unless the request is known because
+        // an attempt of this very call landed that the log had reported lost.
+        if ("rejected" in decided) await request.stage?.drop([]);
+        else if (decided.isRepeat || decided.events.length === 0) {
+          await request.stage?.drop(decided.events);
         }
         return decided;
       });
-      if (!("rejected" in outcome) && outcome.events.length > 0) {
-        await settled(outcome.position, request.signal);
-      }
+      // A no-op waits as well: it was decided on events that the readers may not have seen yet.
+      if (!("rejected" in outcome)) await settled(outcome.position, request.signal);
       return outcome;
     },
   };

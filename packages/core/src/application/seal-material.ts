@@ -1,4 +1,4 @@
-import type { KeyringEvent } from "../domain/events.ts";
+import type { KeyAdded, KeyRotated, KeyringEvent } from "../domain/events.ts";
 import type { Secret } from "../domain/secret.ts";
 import { type Owner, ownerName } from "../domain/vocabulary.ts";
 import type { SecretRef, SecretStore } from "../ports/secret-store.ts";
@@ -16,22 +16,20 @@ export function stageMaterial(
   material: Secret,
 ): Staging {
   let staged: SecretRef | undefined;
-  const drop = async (): Promise<void> => {
+  const drop = async (events: readonly KeyringEvent[]): Promise<void> => {
     const ref = staged;
     staged = undefined;
     // What cannot be dropped now is dropped by the collector.
-    if (ref) await secrets.shred(ref).catch(() => {});
+    if (ref && !isNamed(ref, materialIn(events))) await secrets.shred(ref).catch(() => {});
   };
   return {
     drop,
     async put(events) {
-      const named = events.find(
-        (event) => event.type === "KeyAdded" || event.type === "KeyRotated",
-      );
-      if (!named) return drop();
+      const named = materialIn(events);
+      if (staged && isNamed(staged, named)) return;
+      await drop(events);
+      if (!named) return;
       const { keyId, secretVersion } = named;
-      if (staged?.keyId === keyId && staged.secretVersion === secretVersion) return;
-      await drop();
       const ref: SecretRef = { owner: ownerName(owner), keyId, secretVersion };
       const sealing = material.use((bytes) => envelope.seal(ref, provider, bytes));
       await secrets.put(ref, await sealing);
@@ -39,6 +37,12 @@ export function stageMaterial(
     },
   };
 }
+
+const materialIn = (events: readonly KeyringEvent[]): KeyAdded | KeyRotated | undefined =>
+  events.find((event) => event.type === "KeyAdded" || event.type === "KeyRotated");
+
+const isNamed = (ref: SecretRef, named: KeyAdded | KeyRotated | undefined): boolean =>
+  ref.keyId === named?.keyId && ref.secretVersion === named.secretVersion;
 
 /** Secret versions that no event names as current any more after these events. */
 export function releasedBy(owner: Owner, events: readonly KeyringEvent[]): readonly SecretRef[] {
