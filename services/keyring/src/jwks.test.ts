@@ -294,6 +294,7 @@ describe("A published key", () => {
     const keys = [{ ...newJwk("a"), ...more }, newJwk("b")];
     expect(await findIn(keys, "a")).toStrictEqual({ found: "unknown-key", problems: [] });
     expect(await findIn(keys, "b")).toStrictEqual(ok);
+    expect(await findIn(keys, undefined)).toStrictEqual(ok);
   });
 
   it.for([

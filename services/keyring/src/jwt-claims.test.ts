@@ -66,8 +66,8 @@ describe("A team", () => {
     expect(of({ team_id: "t1", team_role: "admin", team_status: "pending" })).toStrictEqual(alice);
   });
 
-  it("keeps those who are active", () => {
-    const claims = { team_id: "t1", team_role: "admin", team_status: "active" };
+  it.for(["active", null, undefined])("keeps those whose status is %j", (status) => {
+    const claims = { team_id: "t1", team_role: "admin", team_status: status };
     expect(of(claims)?.team).toStrictEqual({ id: "t1", role: "admin" });
   });
 
