@@ -21,7 +21,11 @@ export interface CallOptions {
   readonly timeoutMs: number;
 }
 
-/** Calls to a service. Each rejects with a `ConnectError` whose details hold ErrorInfo, and BadRequest or RetryInfo. */
+/**
+ * Calls to a service. Each rejects with a `ConnectError` whose details hold ErrorInfo, and BadRequest or RetryInfo, and
+ * does so when its signal aborts or its deadline passes. Until a call settles, its request's bytes belong to the callee;
+ * settled as anything but DEADLINE_EXCEEDED or CANCELLED, it looks at them no more, and the caller wipes them.
+ */
 export type UnaryClient<S extends DescService> = {
   readonly [K in keyof S["method"]]: S["method"][K] extends DescMethodUnary<infer I, infer O>
     ? (request: MessageInitShape<I>, options: CallOptions) => Promise<MessageShape<O>>

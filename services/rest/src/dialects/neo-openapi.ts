@@ -361,6 +361,7 @@ const SCHEMAS: Readonly<Record<string, Schema>> = {
     properties: {
       provider_keys: {
         type: "array",
+        description: "In the order of the providers.",
         maxItems: NEO_PROVIDERS.length,
         items: schemaRef("ProviderKey"),
       },
