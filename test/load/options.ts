@@ -1,0 +1,36 @@
+import { parseArgs } from "node:util";
+
+export interface Options {
+  /** Smaller and fewer samples: at most 45 s, and a wider spread. */
+  readonly isQuick: boolean;
+  /** Where the figures go as JSON, besides the terminal. */
+  readonly jsonFile: string | undefined;
+}
+
+/** @throws {TypeError} on an argument it does not know. */
+export function readOptions(args: readonly string[]): Options {
+  const { values } = parseArgs({
+    args: [...args],
+    options: { quick: { type: "boolean", default: false }, json: { type: "string" } },
+  });
+  return { isQuick: values.quick, jsonFile: values.json };
+}
+
+/** How much is measured. */
+export interface Effort {
+  /** Samples of each side; their medians are compared. */
+  readonly rounds: number;
+  /** Length of one sample under load, in milliseconds. */
+  readonly sampleMs: number;
+  /** Samples of each side beforehand that do not count: a server takes some 12,000 calls to reach its speed. */
+  readonly warmUps: number;
+  /** Events in the log of the rebuild and start-up figures. */
+  readonly historyEvents: number;
+  /** Starts of a process are dear, so there are fewer of them. */
+  readonly starts: number;
+}
+
+export const effortOf = ({ isQuick }: Options): Effort =>
+  isQuick
+    ? { rounds: 3, sampleMs: 400, warmUps: 3, historyEvents: 20_000, starts: 3 }
+    : { rounds: 7, sampleMs: 1_200, warmUps: 2, historyEvents: 100_000, starts: 5 };
