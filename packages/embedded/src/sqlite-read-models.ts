@@ -155,15 +155,11 @@ class SqliteReadModels implements ReadModels, Disposable {
   #checkpoint: Position | null | undefined;
 
   constructor(options: ReadModelsOptions) {
-    const { file, deploymentId, onReset } = options;
-    if (!isUuid(deploymentId)) throw new RangeError("the deployment id is no UUID");
+    if (!isUuid(options.deploymentId)) throw new RangeError("the deployment id is no UUID");
     this.#options = options;
-    const reason = whyUnusable(file, deploymentId);
-    if (reason !== undefined) {
-      discard(file, { keepCopy: reason === "damaged" });
-      onReset?.(reason);
-    }
-    this.#sqlite = openViews(options);
+    const reason = whyUnusable(options);
+    if (reason !== undefined) replaced(options, reason);
+    this.#sqlite = openOrReplace(options);
   }
 
   checkpoint(): Position | null {
@@ -360,13 +356,30 @@ const openViews = ({ file, deploymentId }: ReadModelsOptions): Sqlite<Statements
     synchronous: "NORMAL",
     cacheKib: 65_536,
     prepare: (database) => {
-      // Views shared between processes would be newer than the checkpoint that one of them remembers.
-      database.exec("PRAGMA locking_mode = EXCLUSIVE");
+      // Views that two processes wrote would be newer than what one of them remembers. The first transaction takes the
+      // lock.
+      database.exec("PRAGMA locking_mode = EXCLUSIVE; BEGIN IMMEDIATE; COMMIT");
       return statementsOf(database);
     },
   });
 
-function whyUnusable(file: string, deploymentId: Uuid): ViewsResetReason | undefined {
+/** Some damage shows only now: a missing index, or one of another table. */
+function openOrReplace(options: ReadModelsOptions): Sqlite<Statements> {
+  try {
+    return openViews(options);
+  } catch (error) {
+    if (!(error instanceof Corrupted)) throw error;
+    replaced(options, "damaged");
+    return openViews(options);
+  }
+}
+
+function replaced({ file, onReset }: ReadModelsOptions, reason: ViewsResetReason): void {
+  discard(file, { keepCopy: reason === "damaged" });
+  onReset?.(reason);
+}
+
+function whyUnusable({ file, deploymentId }: ReadModelsOptions): ViewsResetReason | undefined {
   if (existsSync(markerOf(file))) return "damaged";
   if (!existsSync(file)) return undefined;
   try {
@@ -375,8 +388,9 @@ function whyUnusable(file: string, deploymentId: Uuid): ViewsResetReason | undef
     if (database.prepare("SELECT 1 FROM sqlite_schema LIMIT 1").get() === undefined)
       return undefined;
     if (statSync(file).size <= CHECKED_BYTES_MAX && !isSound(database)) return "damaged";
+    const format = database.prepare("PRAGMA user_version").get()?.user_version;
     const stored = database.prepare("SELECT deployment_id, view_schema FROM checkpoint").get();
-    if (stored?.view_schema !== VIEW_SCHEMA) return "other-schema";
+    if (format !== 1 || stored?.view_schema !== VIEW_SCHEMA) return "other-schema";
     return stored.deployment_id === deploymentId ? undefined : "other-deployment";
   } catch (error) {
     const fault = sqliteFault(file, error);

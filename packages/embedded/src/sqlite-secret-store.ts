@@ -4,6 +4,7 @@ import {
   type EnvelopeRecord,
   Fault,
   type Held,
+  OutcomeUnknown,
   type RecordVersion,
   type SecretRef,
   type SecretStore,
@@ -137,9 +138,11 @@ class SlotStore implements SqliteSecretStore {
       migrations: [SCHEMA],
       synchronous: "FULL",
       prepare: (database) => {
-        // A reader in another process would keep old pages in the write-ahead log: none is let in.
-        // A page that splits leaves copies of what moved behind, unless they are zeroed.
-        database.exec("PRAGMA locking_mode = EXCLUSIVE; PRAGMA secure_delete = ON");
+        // A reader in another process would keep old pages in the write-ahead log: none is let in. The lock is taken by
+        // the first transaction. A page that splits leaves copies of what moved behind, unless they are zeroed.
+        database.exec(
+          "PRAGMA locking_mode = EXCLUSIVE; PRAGMA secure_delete = ON; BEGIN IMMEDIATE; COMMIT",
+        );
         const statements = statementsOf(database);
         const isEmpty = statements.any.get() === undefined;
         claimDeployment(database, { file, id: deploymentId, isEmpty });
@@ -253,7 +256,7 @@ class SlotStore implements SqliteSecretStore {
       this.#logHoldsOldPages = false;
       return outcomes;
     } catch (error) {
-      const fault = error instanceof Error ? error : new Error("unknown");
+      const fault = error instanceof Error ? error : new OutcomeUnknown("a wipe failed");
       return outcomes.map((outcome, at) => (batch[at]?.isWipe ? { fault } : outcome));
     }
   }
