@@ -101,6 +101,13 @@ async function isOurs(
   return last !== undefined && last.metadata.hash === events.at(-1)?.metadata.hash;
 }
 
+/** Pause after a lost race: 1 to this many milliseconds, at random. */
+const RACE_PAUSE_MS = 20;
+
+/** Lets those who lost the same race come back at different times. */
+export const pauseAfterLostRace = ({ pause, random }: Host, signal: CancelSignal): Promise<void> =>
+  pause(1 + random.fraction() * RACE_PAUSE_MS, signal);
+
 /** The events as the log now holds them. */
 export function asRecorded(
   at: AppendAt,

@@ -19,7 +19,7 @@ import { type EventLog, WrongExpectedRevision } from "../ports/event-log.ts";
 import { Corrupted } from "../ports/faults.ts";
 import type { CancelSignal, Host } from "../ports/host.ts";
 import type { ReadModels } from "../ports/read-models.ts";
-import { type AppendAt, appendSurely, asRecorded, prepare } from "./append.ts";
+import { type AppendAt, appendSurely, asRecorded, pauseAfterLostRace, prepare } from "./append.ts";
 import { type Answer, rejected, requestMac } from "./call.ts";
 import { CALLER_KEY_RANDOM_BYTES, formatCallerKey, parseCallerKey } from "./caller-key-text.ts";
 import { checkText } from "./check.ts";
@@ -154,6 +154,7 @@ export function createCallerKeys({
         return after ? answer(after, false) : rejected({ reason: "api-key-not-found" });
       } catch (error) {
         if (!(error instanceof WrongExpectedRevision)) throw error;
+        await pauseAfterLostRace(host, signal);
         if (signal.aborted) return rejected({ reason: "contention" });
       }
     }
@@ -172,7 +173,7 @@ export function createCallerKeys({
     textFor,
 
     async issue(call, wish) {
-      const problem = checkWish(wish, host.clock.now());
+      const problem = checkWish(wish);
       if (problem) return rejected(problem);
       const { role, owner, label, expiresAt } = wish;
       const id = idFor(call.stamp);
@@ -182,15 +183,12 @@ export function createCallerKeys({
         call,
         id,
         requestMac({ mac, crypto }, "", "IssueApiKey", fields),
-        () => ({
-          type: "ApiKeyIssued",
-          callerKeyId: id,
-          owner,
-          role,
-          mac: macOf(random),
-          label,
-          expiresAt,
-        }),
+        () => {
+          if (expiresAt !== null && expiresAt <= host.clock.now())
+            return invalid("expires_at", "must lie ahead");
+          const mac = macOf(random);
+          return { type: "ApiKeyIssued", callerKeyId: id, owner, role, mac, label, expiresAt };
+        },
       );
       if ("rejected" in outcome) return outcome;
       const { isRepeat, ...answer } = outcome;
@@ -228,16 +226,12 @@ export function createCallerKeys({
 
 const NOBODY = new Uint8Array(CALLER_KEY_RANDOM_BYTES);
 
-function checkWish(
-  { role, owner, label, expiresAt }: IssueWish,
-  now: Instant,
-): Rejection | undefined {
+function checkWish({ role, owner, label }: IssueWish): Rejection | undefined {
   const kind = ownerKindOf[role];
   if (kind === null && owner)
     return invalid("owner", `is not for the role ${role}, which is bound to none`);
   if (kind !== null && owner?.kind !== kind)
     return invalid("owner", `must be a ${kind} for the role ${role}`);
-  if (expiresAt !== null && expiresAt <= now) return invalid("expires_at", "must lie ahead");
   const wrong = checkText("label", label);
   return wrong.length > 0 ? { reason: "invalid", violations: wrong } : undefined;
 }

@@ -15,7 +15,7 @@ import {
 import { type EventLog, WrongExpectedRevision } from "../ports/event-log.ts";
 import { Cancelled } from "../ports/faults.ts";
 import type { CancelSignal, Host } from "../ports/host.ts";
-import { type AppendAt, appendSurely, asRecorded, prepare } from "./append.ts";
+import { type AppendAt, appendSurely, asRecorded, pauseAfterLostRace, prepare } from "./append.ts";
 import { happenedToKeyring } from "./happened.ts";
 import type { KeyringLoader } from "./load-keyring.ts";
 import { createOwnerQueue } from "./owner-queue.ts";
@@ -66,9 +66,6 @@ export interface CommandHandler {
     request: Pick<CommandRequest, "owner" | "stamp" | "requestMac">,
   ): Promise<Outcome | undefined>;
 }
-
-/** Pause after a lost race: 1 to this many milliseconds, at random. */
-const RACE_PAUSE_MS = 20;
 
 /** Load, known request, expected revision, decide, stage, append; again after a lost race, until the deadline. */
 export function createCommandHandler({
@@ -153,7 +150,7 @@ export function createCommandHandler({
     for (;;) {
       const outcome = await attempt(request);
       if (outcome !== "lost-race") return outcome;
-      await host.pause(1 + host.random.fraction() * RACE_PAUSE_MS, request.signal);
+      await pauseAfterLostRace(host, request.signal);
       if (request.signal.aborted) return { rejected: { reason: "contention" } };
     }
   }
