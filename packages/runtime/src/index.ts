@@ -20,7 +20,7 @@ export {
   type LogLevel,
   type LogValue,
 } from "./log.ts";
-export { type CommittedLog, createMetrics, type Metrics, type Observed } from "./metrics.ts";
+export { createMetrics, type Metrics, type Observed } from "./metrics.ts";
 export { listenForMetrics, type MetricsListener } from "./metrics-listener.ts";
 export {
   type DrainedStep,

@@ -36,15 +36,6 @@ describe("the metrics", () => {
     expect(await metrics.text()).toContain(`method="GET /api/v1/byok/mode",code="503"} 1`);
   });
 
-  it("show how many entries a group commit holds", async () => {
-    const metrics = createMetrics([]);
-    metrics.groupCommitted("access", 40);
-    metrics.groupCommitted("access", 2);
-    const text = await metrics.text();
-    expect(text).toContain(`keyledger_group_commit_entries_sum{log="access"} 42`);
-    expect(text).toContain(`keyledger_group_commit_entries_bucket{le="2",log="access"} 1`);
-  });
-
   it("show a gauge only once somebody measures, and then the value of the moment", async () => {
     const metrics = createMetrics([]);
     expect(await metrics.text()).not.toContain("keyledger_shred_backlog");

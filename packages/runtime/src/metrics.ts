@@ -1,7 +1,5 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from "prom-client";
 
-export type CommittedLog = "events" | "access" | "secrets";
-
 /** What a process can be asked at any moment; each is read when somebody scrapes. */
 export interface Observed {
   /** Age of the oldest event that the views do not show yet; 0 = caught up. */
@@ -21,8 +19,6 @@ export interface Metrics {
    * @param code name of a gRPC code or three digits of HTTP; any other counts as `unknown`
    */
   requestDone(method: string, code: string, seconds: number): void;
-  /** One group commit. @param size entries made durable together */
-  groupCommitted(log: CommittedLog, size: number): void;
   /** Adds the gauges; until then they do not exist, rather than showing a zero nobody measured. */
   observe(observed: Partial<Observed>): void;
   /** The exposition format of Prometheus, text version 0.0.4. */
@@ -50,13 +46,6 @@ export function createMetrics(methods: Iterable<string>): Metrics {
     buckets: [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20],
     registers,
   });
-  const batches = new Histogram({
-    name: "keyledger_group_commit_entries",
-    help: "Entries that one commit made durable together.",
-    labelNames: ["log"],
-    buckets: [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024],
-    registers,
-  });
   const known = new Set(methods);
 
   return {
@@ -64,9 +53,6 @@ export function createMetrics(methods: Iterable<string>): Metrics {
       const label = known.has(method) ? method : UNKNOWN;
       requests.inc({ method: label, code: CODES.has(code) ? code : UNKNOWN });
       durations.observe({ method: label }, seconds);
-    },
-    groupCommitted(log, size) {
-      batches.observe({ log }, size);
     },
     observe({ projectionLagSeconds, shredBacklog }) {
       if (projectionLagSeconds) {

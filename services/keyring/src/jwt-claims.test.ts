@@ -35,7 +35,7 @@ describe("The subject", () => {
 
 describe("A team", () => {
   it.for(["admin", "member", "viewer"] as const)("has its %s", (role) => {
-    expect(of({ team_id: "t1", team_role: role })).toStrictEqual({
+    expect(of({ team: "t1", team_role: role })).toStrictEqual({
       ...alice,
       team: { id: "t1", role },
     });
@@ -44,7 +44,7 @@ describe("A team", () => {
   it.for(["owner", "Admin", "admin ", "", null, true, 1, ["admin"], { admin: true }, undefined])(
     "has no more than a viewer in the role %j",
     (role) => {
-      expect(of({ team_id: "t1", team_role: role })?.team).toStrictEqual({
+      expect(of({ team: "t1", team_role: role })?.team).toStrictEqual({
         id: "t1",
         role: "viewer",
       });
@@ -52,35 +52,35 @@ describe("A team", () => {
   );
 
   it.for([null, "", undefined])("is none where its id is %j", (id) => {
-    expect(of({ team_id: id, team_role: "admin" })).toStrictEqual(alice);
+    expect(of({ team: id, team_role: "admin" })).toStrictEqual(alice);
   });
 
   it.for([["t1"], { id: "t1" }, true, 0.5, "\ud800", "x".repeat(256)])(
     "with the id %j makes the whole identity unreadable, rather than that of a user without one",
     (id) => {
-      expect(of({ team_id: id, team_role: "admin" })).toBeUndefined();
+      expect(of({ team: id, team_role: "admin" })).toBeUndefined();
     },
   );
 
   it("is none for those who are only invited", () => {
-    expect(of({ team_id: "t1", team_role: "admin", team_status: "pending" })).toStrictEqual(alice);
+    expect(of({ team: "t1", team_role: "admin", team_status: "pending" })).toStrictEqual(alice);
   });
 
   it.for(["active", null, undefined])("keeps those whose status is %j", (status) => {
-    const claims = { team_id: "t1", team_role: "admin", team_status: status };
+    const claims = { team: "t1", team_role: "admin", team_status: status };
     expect(of(claims)?.team).toStrictEqual({ id: "t1", role: "admin" });
   });
 
   it.for(["suspended", "PENDING", "", false, ["active"]])(
     "gives the least role to those whose status is %j",
     (status) => {
-      const claims = { team_id: "t1", team_role: "admin", team_status: status };
+      const claims = { team: "t1", team_role: "admin", team_status: status };
       expect(of(claims)?.team).toStrictEqual({ id: "t1", role: "viewer" });
     },
   );
 
   it("stands beside the organization, of which whoever reads both takes the team", () => {
-    const claims = { team_id: "t1", team_role: "viewer", organization_id: "o1" };
+    const claims = { team: "t1", team_role: "viewer", organization: "o1" };
     expect(of({ ...claims, organization_role: "admin" })).toStrictEqual({
       ...alice,
       team: { id: "t1", role: "viewer" },
@@ -91,7 +91,7 @@ describe("A team", () => {
 
 describe("An organization", () => {
   it("has its admin", () => {
-    expect(of({ organization_id: 7, organization_role: "admin" })).toStrictEqual({
+    expect(of({ organization: 7, organization_role: "admin" })).toStrictEqual({
       ...alice,
       organization: { id: "7", role: "admin" },
     });
@@ -100,17 +100,17 @@ describe("An organization", () => {
   it.for(["member", "owner", "ADMIN", undefined, ["admin"]])(
     "is nothing to anybody in the role %j",
     (role) => {
-      expect(of({ organization_id: "o1", organization_role: role })).toStrictEqual(alice);
+      expect(of({ organization: "o1", organization_role: role })).toStrictEqual(alice);
     },
   );
 
   it.for(["pending", "suspended"])("is nothing to an admin whose status is %s", (status) => {
-    const claims = { organization_id: "o1", organization_role: "admin" };
+    const claims = { organization: "o1", organization_role: "admin" };
     expect(of({ ...claims, organization_status: status })).toStrictEqual(alice);
   });
 
   it("with an id that is no id makes the whole identity unreadable", () => {
-    expect(of({ organization_id: ["o1"], organization_role: "admin" })).toBeUndefined();
+    expect(of({ organization: ["o1"], organization_role: "admin" })).toBeUndefined();
   });
 });
 

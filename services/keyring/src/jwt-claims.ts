@@ -18,9 +18,9 @@ export interface ClaimNames {
 
 export const DEFAULT_CLAIM_NAMES: ClaimNames = {
   subject: "sub",
-  team: "team_id",
+  team: "team",
   teamRole: "team_role",
-  organization: "organization_id",
+  organization: "organization",
   organizationRole: "organization_role",
   features: "features",
   role: undefined,

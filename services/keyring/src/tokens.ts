@@ -34,7 +34,9 @@ export async function openTokenVerifier(
   return {
     async verify(token) {
       const payload = await verifier.verify(token);
-      return payload && identityFrom(payload, claims);
+      const identity = payload && identityFrom(payload, claims);
+      if (payload && !identity) log.debug("token-refused", { because: "identity" });
+      return identity;
     },
     [Symbol.asyncDispose]: () => jwks[Symbol.asyncDispose](),
   };

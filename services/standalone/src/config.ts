@@ -71,8 +71,11 @@ export interface JwtClaims {
   readonly subject: string;
   readonly team: string;
   readonly teamRole: string;
+  /** `pending` is no membership. */
+  readonly teamStatus: string;
   readonly organization: string;
   readonly organizationRole: string;
+  readonly organizationStatus: string;
   readonly features: string;
   /** Claim for service, auditor or operator; `undefined` = no token can be one. */
   readonly role: string | undefined;
@@ -85,8 +88,10 @@ const CLAIMS: JwtClaims = {
   subject: "sub",
   team: "team",
   teamRole: "team_role",
+  teamStatus: "team_status",
   organization: "organization",
   organizationRole: "organization_role",
+  organizationStatus: "organization_status",
   features: "features",
   role: undefined,
 };
@@ -95,8 +100,10 @@ const CLAIM_NAMES = {
   subject: "subject",
   team: "team",
   "team-role": "teamRole",
+  "team-status": "teamStatus",
   organization: "organization",
   "organization-role": "organizationRole",
+  "organization-status": "organizationStatus",
   features: "features",
   role: "role",
 } as const satisfies Record<string, keyof JwtClaims>;
