@@ -58,7 +58,8 @@ export function scripted<T extends object>(real: T, journal: string[] = []): Scr
         const call = (): unknown => member.apply(target, input);
         const step = script.get(name)?.shift();
         if (step) return step(async () => call());
-        return always ? always(name, async () => call()) : call();
+        // A feed that is followed is no single call.
+        return always && name !== "follow" ? always(name, async () => call()) : call();
       };
     },
   });

@@ -62,23 +62,26 @@ export function createReaper({
     wake: () => idle.cancel(),
 
     async run(signal) {
+      const stop = () => idle.cancel();
+      signal.addEventListener("abort", stop);
       while (!signal.aborted) {
+        // Made before the look: what comes meanwhile cuts the next pause short.
+        idle = new Canceller();
         const owners = models.ownersWithPendingShreds(OWNERS_AT_ONCE);
+        let finished = 0;
         for (const owner of owners) {
           try {
             await reapOwner(owner, signal);
+            finished++;
           } catch (error) {
             // The backlog stays on record and is tried again; only a bug may end the reaper.
             if (!(error instanceof Fault)) throw error;
           }
         }
-        if (owners.length === OWNERS_AT_ONCE) continue;
-        idle = new Canceller();
-        const stop = () => idle.cancel();
-        signal.addEventListener("abort", stop);
-        await host.pause(REAP_EVERY_MS, idle);
-        signal.removeEventListener("abort", stop);
+        const isMore = owners.length === OWNERS_AT_ONCE && finished > 0;
+        if (!isMore && !signal.aborted) await host.pause(REAP_EVERY_MS, idle);
       }
+      signal.removeEventListener("abort", stop);
     },
   };
 }

@@ -1,5 +1,6 @@
 import type { Host } from "../ports/host.ts";
 import type { SecretRef, SecretStore } from "../ports/secret-store.ts";
+import { Canceller } from "./canceller.ts";
 
 /** How long an acknowledgement waits for the wipe before it says that it is pending, in milliseconds. */
 const WIPE_WAIT_MS = 500;
@@ -27,7 +28,10 @@ export function createShredder({
         () => false,
         () => true,
       );
-      const isPending = await Promise.race([wiped, host.pause(WIPE_WAIT_MS).then(() => true)]);
+      const patience = new Canceller();
+      const isLate = host.pause(WIPE_WAIT_MS, patience).then(() => true);
+      const isPending = await Promise.race([wiped, isLate]);
+      patience.cancel();
       wake();
       return isPending;
     },
