@@ -161,6 +161,7 @@ describe("A body that is too large", () => {
       socket.on("close", () => resolve(heard));
     });
     expect(answer).toMatch(/^HTTP\/1\.1 413 /);
+    expect(answer).toMatch(/^connection: close\r$/im);
     expect(answer).toContain('"detail":"body_too_large"');
   });
 
