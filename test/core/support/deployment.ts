@@ -1,5 +1,6 @@
 import {
   type AccessLog,
+  type Crypto,
   createLedger,
   type EventLog,
   type Host,
@@ -90,6 +91,8 @@ export interface Process extends AsyncDisposable {
   readonly accessLog: Scripted<AccessLog>;
   readonly secrets: Scripted<SecretStore>;
   readonly kek: Scripted<Kek>;
+  /** Every buffer that a sealed record was opened into. */
+  readonly opened: Uint8Array[];
   /** Names of all methods called on log, secrets and key-encryption key, in order. */
   readonly journal: string[];
   readonly probe: {
@@ -112,7 +115,16 @@ export async function startProcess({
   isFollowing = true,
 }: ProcessOptions = {}): Promise<Process> {
   const { time } = storage;
-  const host: Host = { clock: time.clock, pause: time.pause, random, crypto };
+  const opened: Uint8Array[] = [];
+  const spying: Crypto = {
+    ...crypto,
+    open: (key, sealed, associatedData) => {
+      const material = crypto.open(key, sealed, associatedData);
+      if (material) opened.push(material);
+      return material;
+    },
+  };
+  const host: Host = { clock: time.clock, pause: time.pause, random, crypto: spying };
   const journal: string[] = [];
   const log = scripted<EventLog>(storage.log, journal);
   const accessLog = scripted<AccessLog>(storage.accessLog, journal);
@@ -158,6 +170,7 @@ export async function startProcess({
     accessLog,
     secrets,
     kek,
+    opened,
     journal,
     probe,
     [Symbol.asyncDispose]: async () => {

@@ -17,7 +17,7 @@ import {
   secondsBetween,
 } from "../domain/vocabulary.ts";
 import type { AccessLog } from "../ports/access-log.ts";
-import { AuditUnavailable, Cancelled } from "../ports/faults.ts";
+import { AuditUnavailable, Cancelled, Corrupted } from "../ports/faults.ts";
 import type { CancelSignal, Host } from "../ports/host.ts";
 import type { ReadModels } from "../ports/read-models.ts";
 import type { SecretStore } from "../ports/secret-store.ts";
@@ -92,7 +92,11 @@ export function createResolveKey({
 
   const open = async (owner: Owner, key: KeyView): Promise<Secret | null> => {
     const ref = { owner: ownerName(owner), keyId: key.keyId, secretVersion: key.secretVersion };
-    const held = await secrets.get(ref);
+    const held = await secrets.get(ref).catch((error: unknown) => {
+      // One damaged record is one key that does not open; its owner's others are not affected.
+      if (error instanceof Corrupted) return null;
+      throw error;
+    });
     // The provider is bound into the record; the log says which one it must be.
     if (!held || held.record.provider !== key.provider) return null;
     return envelope.open(ref, held.record);
@@ -173,12 +177,13 @@ function rejectionOf(selection: Selection, material: Secret | null): Rejection |
   return undefined;
 }
 
-/** The lease of a key ends with the key. */
+/** The lease of a key ends with the key, which may be while it was opened. */
 function leaseOf(selection: Selection, { clock }: Host): number {
   if (!("chosen" in selection) || selection.chosen.source === "neo") return LEASE_SECONDS;
   const { expiresAt } = selection.chosen.key;
   if (expiresAt === null) return LEASE_SECONDS;
   const left = secondsBetween(clock.now(), expiresAt);
+  if (left < 0) return 0;
   return left < LEASE_SECONDS ? left : LEASE_SECONDS;
 }
 
