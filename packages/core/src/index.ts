@@ -5,6 +5,7 @@ export {
   parseCallerKey,
 } from "./application/caller-key-text.ts";
 export type { CallerKeys, IssueWish } from "./application/caller-keys.ts";
+export { Canceller } from "./application/canceller.ts";
 export type { DeletedKey, DeleteTarget } from "./application/delete-key.ts";
 export { decodeData, encodeData } from "./application/event-codec.ts";
 export {
@@ -77,6 +78,7 @@ export {
   type Revision,
   type Role,
   type Stamp,
+  secondsAfter,
   type Uuid,
 } from "./domain/vocabulary.ts";
 export type { AccessLog, NewAccess } from "./ports/access-log.ts";
@@ -125,4 +127,3 @@ export type {
   SecretStore,
   Staged,
 } from "./ports/secret-store.ts";
-export { Canceller } from "./application/canceller.ts";
