@@ -22,14 +22,12 @@ import {
  *
  * In memory the keys are handles; their bytes are wiped once imported.
  */
-export interface FileKek extends Kek {
-  /** Where the keys lie. */
-  readonly file: string;
-}
-
-/** @param keys what the file holds; stays the caller's to dispose. */
-export const openFileKek = (file: string, keys: KeySet, host: Host): FileKek =>
-  new KeyFileKek(file, keys, host);
+export const openFileKek = (
+  file: string,
+  /** What the file holds; stays the caller's to dispose. */
+  keys: KeySet,
+  host: Host,
+): Kek => new FileKek(file, keys, host);
 
 const DEK_BYTES = 32;
 const IV_BYTES = 12;
@@ -39,15 +37,15 @@ const WRAPPED_BYTES = IV_BYTES + DEK_BYTES + TAG_BYTES;
 /** The derived key binds the context already. */
 const NO_ASSOCIATED_DATA = new Uint8Array(0);
 
-class KeyFileKek implements FileKek {
-  readonly file: string;
+class FileKek implements Kek {
+  readonly #file: string;
   readonly #host: Host;
   readonly #kekId: Uuid;
   readonly #versions = new Map<number, KeyHandle>();
   #current = 0;
 
   constructor(file: string, keys: KeySet, host: Host) {
-    this.file = file;
+    this.#file = file;
     this.#host = host;
     this.#kekId = keys.kekId;
     this.#import(keys);
@@ -87,16 +85,16 @@ class KeyFileKek implements FileKek {
    */
   async rotate(): Promise<{ id: string; version: number }> {
     // The file is the only place that holds the bytes of the older versions.
-    using stored = readKeyFile(this.file);
+    using stored = readKeyFile(this.#file);
     if (stored === undefined) {
-      throw new StoreUnavailable(`the key file ${this.file} is gone`, { retryable: true });
+      throw new StoreUnavailable(`the key file ${this.#file} is gone`, { retryable: true });
     }
     // An older copy lacks the current version: the next one made from it would take the number of another key.
     if (stored.kekId !== this.#kekId || currentVersion(stored) < this.#current) {
-      throw new Corrupted(`the key file ${this.file} was replaced by another one`);
+      throw new Corrupted(`the key file ${this.#file} was replaced by another one`);
     }
     using keys = withNextVersion(stored, this.#host.random);
-    replaceKeyFile(this.file, keys);
+    replaceKeyFile(this.#file, keys);
     this.#import(keys);
     return this.current();
   }
@@ -119,7 +117,7 @@ class KeyFileKek implements FileKek {
     }
     const key = this.#keyFor(this.#current, context);
     if (key === undefined) {
-      throw new StoreUnavailable(`the key file ${this.file} holds no key`, { retryable: false });
+      throw new StoreUnavailable(`the key file ${this.#file} holds no key`, { retryable: false });
     }
     const { iv, ciphertext, tag } = this.#host.crypto.seal(key, dek, NO_ASSOCIATED_DATA);
     const bytes = new Uint8Array(WRAPPED_BYTES);

@@ -1,4 +1,3 @@
-export type { FileKek } from "./file-kek.ts";
 export {
   type JsonlAuditSinkOptions,
   openJsonlAuditSink as openAuditSink,
@@ -9,4 +8,3 @@ export {
   type ReadModelsOptions,
   type ViewsResetReason,
 } from "./sqlite-read-models.ts";
-export type { SqliteSecretStore } from "./sqlite-secret-store.ts";

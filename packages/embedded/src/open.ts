@@ -4,19 +4,21 @@ import {
   type AccessLog,
   type EventLog,
   type Host,
+  type Kek,
   type MacRoot,
+  type SecretStore,
   StoreUnavailable,
   type Uuid,
 } from "@keyledger/core";
 import { readDeploymentId } from "./deployment.ts";
 import { lockDirectory } from "./directory-lock.ts";
-import { type FileKek, openFileKek } from "./file-kek.ts";
+import { openFileKek } from "./file-kek.ts";
 import { codeOf, fileFault, syncDirectory } from "./files.ts";
 import { createKeyFile, type KeySet, newKeySet, readKeyFile } from "./key-file.ts";
 import { readNodeId, writeNodeId } from "./node-id.ts";
 import { openSegmentAccessLog } from "./segment-access-log.ts";
 import { openSqliteEventLog } from "./sqlite-event-log.ts";
-import { openSqliteSecretStore, type SqliteSecretStore } from "./sqlite-secret-store.ts";
+import { openSqliteSecretStore } from "./sqlite-secret-store.ts";
 
 export interface EmbeddedOptions {
   /** Holds everything but, perhaps, the key file. Made with mode 0700 where it is missing. */
@@ -33,8 +35,8 @@ export interface Embedded extends AsyncDisposable {
   readonly nodeId: Uuid;
   readonly log: EventLog;
   readonly accessLog: AccessLog;
-  readonly secrets: SqliteSecretStore;
-  readonly kek: FileKek;
+  readonly secrets: SecretStore;
+  readonly kek: Kek;
   readonly macRoot: MacRoot;
   /** Whoever backs the directory up then has keys and data in one archive. */
   readonly keyFileInsideDirectory: boolean;
@@ -91,7 +93,7 @@ export async function openEmbedded({
   using keys = found ?? finishFirstStart(directory, paths, newKeySet(deploymentId, host.random));
 
   const kek = openFileKek(keyFile, keys, host);
-  const macRoot = { id: keys.macRootId, key: keys.macRoot.use(host.crypto.importKey) };
+  const macKey = keys.macRoot.use((bytes) => host.crypto.importKey(bytes));
   const keyFileInsideDirectory = isInside(directory, keyFile);
   const open = opened.move();
   return {
@@ -101,7 +103,7 @@ export async function openEmbedded({
     accessLog,
     secrets,
     kek,
-    macRoot,
+    macRoot: { id: keys.macRootId, key: macKey },
     keyFileInsideDirectory,
     [Symbol.asyncDispose]: () => open.disposeAsync(),
   };

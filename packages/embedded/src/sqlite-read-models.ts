@@ -41,7 +41,7 @@ export interface ReadModelsOptions {
  * is damaged, or of another deployment or release, is replaced by an empty one; a power cut may take the last commits
  * back, always together with their checkpoint.
  *
- * Damage met later makes every call throw `Corrupted`, until `reset` or until the file is opened the next time.
+ * Damage met later is thrown as `Corrupted` and remembered beside the file: the next opening starts empty.
  * @throws {StoreUnavailable} the file cannot be opened, or another process has it.
  */
 export function openReadModels(options: ReadModelsOptions): ReadModels & Disposable {
@@ -57,8 +57,8 @@ const VIEW_SCHEMA = 1;
 /** Keys and keyrings kept in memory, some 100 MB at most. */
 const CACHED_KEYS_MAX = 100_000;
 const CACHED_CALLER_KEYS_MAX = 100_000;
-/** A file up to this size is checked as a whole when it is opened: some 50 ms. A larger one shows damage when it is met. */
-const CHECKED_BYTES_MAX = 32 * 1024 * 1024;
+/** A file up to this size is checked as a whole when it is opened: some 60 ms. A larger one shows damage when it is met. */
+const CHECKED_BYTES_MAX = 64 * 1024 * 1024;
 
 const APPLICATION_ID = 0x4b4c0003;
 

@@ -49,7 +49,8 @@ export interface SqliteSecretStore extends SecretStore, AsyncDisposable {
 export const openSqliteSecretStore = (options: SqliteSecretStoreOptions): SqliteSecretStore =>
   new SlotStore(options);
 
-const SCAN_LIMIT_MAX = 10_000;
+/** Records read in one go: some 10 ms, then other work gets its turn. */
+const SCAN_PAGE_MAX = 1_000;
 
 /** "KL" and one number for each kind of file. */
 const APPLICATION_ID = 0x4b4c0002;
@@ -101,7 +102,9 @@ function statementsOf(database: DatabaseSync) {
       "SELECT reference, slot_size, slot FROM records WHERE reference > ? ORDER BY reference LIMIT ?",
     ),
     truncateLog: database.prepare("PRAGMA wal_checkpoint(TRUNCATE)"),
-    slots: new Map(SLOT_SIZES.map((size) => [size as number, slotStatements(database, size)])),
+    slots: new Map<number, SlotStatements>(
+      SLOT_SIZES.map((size) => [size, slotStatements(database, size)]),
+    ),
   };
 }
 
@@ -227,13 +230,14 @@ class SlotStore implements SqliteSecretStore {
     cursor: string;
     limit: number;
   }): Promise<{ records: readonly Staged[]; next: string | null }> {
-    if (!Number.isInteger(limit) || limit < 1 || limit > SCAN_LIMIT_MAX) {
-      throw new RangeError(`limit is ${limit}, it must be 1 to ${SCAN_LIMIT_MAX}`);
+    if (!Number.isInteger(limit) || limit < 1) {
+      throw new RangeError(`limit is ${limit}, it must be at least 1`);
     }
+    const count = Math.min(limit, SCAN_PAGE_MAX);
     return this.#sqlite.read((statements) => {
-      const rows = statements.scan.all(Buffer.from(cursor, "base64url"), limit + 1);
-      const references = rows.slice(0, limit).map(({ reference }) => bytesOf(reference));
-      const last = rows.length > limit ? references.at(-1) : undefined;
+      const rows = statements.scan.all(Buffer.from(cursor, "base64url"), count + 1);
+      const references = rows.slice(0, count).map(({ reference }) => bytesOf(reference));
+      const last = rows.length > count ? references.at(-1) : undefined;
       return {
         records: references.map((reference) => stagedAt(statements, reference)),
         next: last === undefined ? null : Buffer.from(last).toString("base64url"),
