@@ -1,7 +1,8 @@
 import type { FastifyInstance, FastifyPluginCallback, FastifyReply, FastifyRequest } from "fastify";
+import { Exchange } from "./exchange.ts";
 import { Failure, failureOf } from "./failure.ts";
-import type { CallOptions, KeyringClient } from "./keyring-client.ts";
-import { type Expiring, OverdueWatch } from "./overdue.ts";
+import type { KeyringClient } from "./keyring-client.ts";
+import { OverdueWatch } from "./overdue.ts";
 import { collectBody } from "./request-body.ts";
 import type { Answer, Method, Route } from "./route.ts";
 
@@ -155,46 +156,6 @@ async function afterAccess(facade: Facade, failure: Failure, exchange: Exchange)
   await exchange.settle(facade.keyring.getMode({}, exchange.options));
   return failure;
 }
-
-/** The calls on behalf of one request. They end with it: at its deadline, and when the client goes away. */
-class Exchange implements Expiring {
-  readonly options: CallOptions;
-  readonly overdueAtMs: number;
-  readonly #controller = new AbortController();
-  #expire: (failure: Failure) => void = () => {};
-
-  constructor(request: FastifyRequest, reply: FastifyReply, timeoutMs: number) {
-    const { headers } = request;
-    this.options = {
-      authorization: headers.authorization,
-      apiKey: textOf(headers["x-api-key"]),
-      correlationId: request.id,
-      traceparent: textOf(headers.traceparent),
-      signal: this.#controller.signal,
-      timeoutMs,
-    };
-    this.overdueAtMs = performance.now() + timeoutMs;
-    reply.raw.on("close", () => {
-      if (!reply.raw.writableFinished) this.#controller.abort();
-    });
-  }
-
-  /** Settles as the call does, or fails at the deadline if the call does not heed it. */
-  settle<T>(call: Promise<T>): Promise<T> {
-    return new Promise((resolve, reject) => {
-      this.#expire = reject;
-      call.then(resolve, reject);
-    });
-  }
-
-  expire(): void {
-    this.#expire(new Failure("DEADLINE_EXCEEDED"));
-    this.#controller.abort();
-  }
-}
-
-const textOf = (header: string | string[] | undefined): string | undefined =>
-  Array.isArray(header) ? header.join(", ") : header;
 
 const JSON_TYPE = "application/json; charset=utf-8";
 
