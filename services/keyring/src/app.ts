@@ -24,7 +24,12 @@ export function keyringApp(
   return {
     keyring: guarded(guard, KeyringService, POLICY.KeyringService, keyringService(ledger)),
     resolve: guarded(guard, ResolveService, POLICY.ResolveService, resolveService(ledger)),
-    audit: guarded(guard, AuditService, POLICY.AuditService, auditService(ledger)),
+    audit: guarded(
+      guard,
+      AuditService,
+      POLICY.AuditService,
+      auditService(ledger, parts.host.pause),
+    ),
     admin: guarded(guard, AdminService, POLICY.AdminService, adminService(ledger, status)),
   };
 }

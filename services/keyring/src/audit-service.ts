@@ -1,11 +1,18 @@
 import type { AuditService } from "@keyledger/contracts";
-import type { Ledger } from "@keyledger/core";
+import type { Ledger, Pause } from "@keyledger/core";
 import { errorOf } from "./errors.ts";
 import type { Handlers } from "./handlers.ts";
+import { withHeartbeat } from "./heartbeat.ts";
 import { auditRecordTo, feedFrom, pageSizeFrom } from "./wire.ts";
 
+/** How long a followed feed may be quiet before the position is said again, in milliseconds. */
+const HEARTBEAT_MS = 10_000;
+
 /** AuditService: both feeds, listed and followed. */
-export const auditService = ({ audit }: Pick<Ledger, "audit">): Handlers<typeof AuditService> => ({
+export const auditService = (
+  { audit }: Pick<Ledger, "audit">,
+  pause: Pause,
+): Handlers<typeof AuditService> => ({
   async listRecords(request, call) {
     const page = await audit.list(feedFrom(request.feed), {
       owner: call.owner,
@@ -21,12 +28,20 @@ export const auditService = ({ audit }: Pick<Ledger, "audit">): Handlers<typeof 
     const { after } = request;
     const rejection = await audit.checkStart(feed, after);
     if (rejection) throw errorOf(rejection);
-    for await (const item of audit.follow(feed, { owner: call.owner, after }, call.signal)) {
+    let position = after;
+    const items = withHeartbeat(audit.follow(feed, { owner: call.owner, after }, call.signal), {
+      everyMs: HEARTBEAT_MS,
+      pause,
+      beat: () => ({ kind: "caught-up" as const, position }),
+    });
+    for await (const item of items) {
       if (item.kind === "caught-up") {
-        yield { item: { case: "caughtUp", value: item.position } };
+        position = item.position;
+        yield { item: { case: "caughtUp", value: position } };
         continue;
       }
       for (const record of item.records) {
+        position = record.position;
         yield { item: { case: "record", value: auditRecordTo(record) } };
       }
     }
