@@ -5,7 +5,13 @@ import {
   type KeyringView,
   project,
 } from "../domain/views.ts";
-import { ownerName, type Position, parseOwnerName } from "../domain/vocabulary.ts";
+import {
+  keyringStream,
+  type Owner,
+  ownerName,
+  type Position,
+  parseOwnerName,
+} from "../domain/vocabulary.ts";
 import type { EventLog, RecordedEvent } from "../ports/event-log.ts";
 import { Corrupted, NotCaughtUp } from "../ports/faults.ts";
 import type { CancelSignal, Host } from "../ports/host.ts";
@@ -127,7 +133,7 @@ export function changesOf(
     if (event.type === "AccessGranted" || event.type === "AccessRefused") {
       throw new Corrupted(`an ${event.type} event stands in the event log at ${recorded.position}`);
     }
-    const owner = parseOwnerName(recorded.stream.slice("keyring-".length));
+    const owner = ownerOfKeyring(recorded.stream);
     if (!owner) throw new Corrupted(`a ${event.type} event stands in a stream without an owner`);
     const name = ownerName(owner);
     const before = keyrings.get(name) ?? models.keyring(owner) ?? emptyKeyringView(owner);
@@ -135,3 +141,8 @@ export function changesOf(
   }
   return { keyrings: [...keyrings.values()], callerKeys: [...callerKeys.values()] };
 }
+
+const KEYRING = "keyring-";
+
+const ownerOfKeyring = (stream: string): Owner | undefined =>
+  stream.startsWith(KEYRING) ? parseOwnerName(stream.slice(KEYRING.length)) : undefined;
