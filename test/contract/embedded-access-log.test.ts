@@ -281,6 +281,7 @@ describe("The access log after a crash", () => {
     writeFileSync(store.path(0), bytes.subarray(0, start));
     appendFileSync(store.path(0), host.random.bytes(5_000));
     await using log = await store.open();
+    expect(statSync(store.path(0)).size).toBe(start);
     expect(await idsIn(log)).toStrictEqual(ids);
   });
 });
@@ -367,6 +368,32 @@ describe("Damage to the access log", () => {
     );
   }, 60_000);
 
+  it("is told where a whole batch is missing or stands twice", async () => {
+    await using store = newAccessLogStore({ segmentBytesMax: 2_000 });
+    await written(store, 30);
+    for (const nth of [1, -1]) {
+      const bytes = readFileSync(store.path(nth));
+      const starts = [...bytes.keys()].filter((at) => bytes.readUInt8(at) === 0xff);
+      const [start = 0, end = 0] = starts.slice(1, 3);
+      const batch = bytes.subarray(start, end);
+      for (const altered of [
+        Buffer.concat([bytes.subarray(0, start), bytes.subarray(end)]),
+        Buffer.concat([bytes.subarray(0, end), batch]),
+      ]) {
+        writeFileSync(store.path(nth), altered);
+        const reading = async () => {
+          await using log = await store.open();
+          return readAll(log, 100);
+        };
+        await expect(reading()).rejects.toMatchObject({
+          constructor: Corrupted,
+          message: expect.stringContaining(store.path(nth)),
+        });
+      }
+      writeFileSync(store.path(nth), bytes);
+    }
+  });
+
   it.for(["removed", "cut short"])("is told where an older segment was %s", async (how) => {
     await using store = newAccessLogStore({ segmentBytesMax: 2_000 });
     await written(store, 30);
@@ -436,6 +463,7 @@ describe("The access log on a disk that fails", () => {
     await using log = await store.open();
     const ids = await appendEach(log, 3);
     expect(store.files()).toHaveLength(1);
+    await log.retire("2030-01-01T00:00:00.000Z");
     expect(await idsIn(log)).toStrictEqual(ids);
   });
 

@@ -101,8 +101,9 @@ describe("The file of the SQLite event log", () => {
     expect(triggers).toBe(6);
     const serve = async () => {
       await using log = await store.open();
-      await log.readStream("keyring-user.1", { from: 0, limit: 10 });
-      return log.read({ after: log.zero, limit: 10 });
+      await log.readStream("keyring-user.1", { from: 0, limit: 2 });
+      await log.read({ after: log.zero, limit: 2 });
+      return log.readStream("keyring-user.1", { from: 0, limit: 10 });
     };
     const fault = await serve().catch((error: unknown) => error);
     expect(fault).toBeInstanceOf(Fault);
@@ -157,6 +158,42 @@ describe("The file of the SQLite event log", () => {
         message: `${store.file}: belongs to another deployment`,
       }),
     );
+  });
+
+  it("forgets all of a transaction that failed on the way, and tells it to all who took part", async () => {
+    await using store = newEventLogStore();
+    await using log = await store.open();
+    await log.append("keyring-user.1", "none", [newEvent()]);
+    using other = new DatabaseSync(store.file);
+    other.exec(`CREATE TRIGGER refused BEFORE INSERT ON events WHEN NEW.type = 'Refused'
+      BEGIN SELECT RAISE(ABORT, 'refused'); END`);
+    const ends = await Promise.allSettled([
+      log.append("keyring-user.1", 0, [newEvent()]),
+      log.append("keyring-user.2", "none", [newEvent()]),
+      log.append("keyring-user.3", "none", [newEvent(), newEvent({ type: "Refused" })]),
+    ]);
+    expect(
+      ends.map((end) => end.status === "rejected" && end.reason instanceof Corrupted),
+    ).toStrictEqual([true, true, true]);
+    expect((await log.append("keyring-user.2", "none", [newEvent()])).revision).toBe(0);
+    expect((await log.append("keyring-user.1", 0, [newEvent()])).revision).toBe(1);
+    expect((await log.read({ after: log.zero, limit: 10 })).events).toHaveLength(3);
+  });
+
+  it("does not let a damaged stream fail its neighbours", async () => {
+    await using store = newEventLogStore();
+    {
+      await using log = await store.open();
+      await log.append("keyring-user.1", "none", [newEvent(), newEvent()]);
+    }
+    withoutTriggers(store.file, "UPDATE streams SET revision = 0");
+    await using log = await store.open();
+    const damaged = expect(log.append("keyring-user.1", 0, [newEvent()])).rejects.toMatchObject({
+      constructor: Corrupted,
+      message: `${store.file}: stream keyring-user.1 has lost its last events`,
+    });
+    expect((await log.append("keyring-user.2", "none", [newEvent()])).revision).toBe(0);
+    await damaged;
   });
 
   it("is for nobody but its user", async () => {

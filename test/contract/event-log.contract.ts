@@ -235,23 +235,28 @@ export function eventLogContract(
     describe.skipIf(!traits.seesEveryId)("with ids that stand elsewhere", () => {
       const a = newEvent();
       const b = newEvent();
+      const c = newEvent();
+      const elsewhere = newEvent();
       const fresh = newEvent();
       const stream = newStream();
       it.for([
         ["at another revision", stream, 0, [a, b]],
         ["in another stream", newStream(), "none", [a, b]],
         ["in another order", stream, "none", [b, a]],
+        ["one of them in another stream", stream, "none", [a, elsewhere]],
+        ["one between them left out", stream, "none", [a, c]],
         ["only the first of them", stream, "none", [a, fresh]],
         ["only the last of them", stream, "none", [fresh, b]],
-        ["before new ones that would fit", stream, 1, [a, fresh]],
-        ["after new ones that would fit", stream, 1, [fresh, a]],
+        ["before new ones that would fit", stream, 2, [a, fresh]],
+        ["after new ones that would fit", stream, 2, [fresh, a]],
         ["expecting another revision than the stream's", stream, 7, [a]],
       ] as const)("refuses them: %s", async ([, into, expected, events]) => {
         await using store = await newStore();
         await using log = await store.open();
-        await log.append(stream, "none", [a, b]);
+        await log.append(stream, "none", [a, b, c]);
+        await log.append(newStream(), "none", [elsewhere]);
         await expect(log.append(into, expected, events)).rejects.toBeInstanceOf(EventIdReused);
-        expect(ids(await readAll(log, 100))).toStrictEqual(ids([a, b]));
+        expect(ids(await readAll(log, 100))).toStrictEqual(ids([a, b, c, elsewhere]));
       });
 
       it("refuses one id given twice", async () => {

@@ -115,7 +115,7 @@ export class Segments {
    */
   async read(from: number, until: number): Promise<RecordAt[]> {
     const records: RecordAt[] = [];
-    for (let next = Math.max(from, this.firstSequence); next < until; ) {
+    for (let next = from; next < until; ) {
       const at = Math.max(
         this.#segments.findLastIndex(({ first }) => first <= next),
         0,

@@ -236,7 +236,7 @@ class SqliteEventLog implements EventLog, AsyncDisposable {
     const recordedAt = this.#clock.now();
     try {
       const outcomes = this.#sqlite.write((statements) =>
-        batch.map((command) => this.#apply(statements, command, recordedAt)),
+        batch.map((command) => this.#settle(statements, command, recordedAt)),
       );
       this.#growth.announce();
       return outcomes;
@@ -247,23 +247,36 @@ class SqliteEventLog implements EventLog, AsyncDisposable {
     }
   }
 
+  #settle(statements: Statements, command: Command, recordedAt: Instant): Settled<Appended> {
+    try {
+      return { value: this.#apply(statements, command, recordedAt) };
+    } catch (error) {
+      const isItsOwn =
+        error instanceof WrongExpectedRevision ||
+        error instanceof EventIdReused ||
+        error instanceof Corrupted;
+      if (isItsOwn) return { fault: error };
+      throw error;
+    }
+  }
+
   /** All that can be refused is refused before the first write, so that no savepoint is needed to undo one command. */
-  #apply(statements: Statements, command: Command, recordedAt: Instant): Settled<Appended> {
+  #apply(statements: Statements, command: Command, recordedAt: Instant): Appended {
     const { stream, expected, events } = command;
     const head = this.#headOf(statements, stream);
     const places = events.map(({ id }) => placeOf(statements, id));
     const last = places.at(-1);
     if (last !== undefined && standThere(places, head, expected)) {
-      return { value: this.#appended("already", last.revision, last.position) };
+      return this.#appended("already", last.revision, last.position);
     }
     const twice = new Set(events.map(({ id }) => id)).size < events.length;
     if (twice || places.some((place) => place !== undefined)) {
-      return { fault: new EventIdReused(stream) };
+      throw new EventIdReused(stream);
     }
     if (!meets(expected, head)) {
-      return { fault: new WrongExpectedRevision(stream, expected, head?.revision ?? "none") };
+      throw new WrongExpectedRevision(stream, expected, head?.revision ?? "none");
     }
-    return { value: this.#write(statements, command, head, recordedAt) };
+    return this.#write(statements, command, head, recordedAt);
   }
 
   #write(

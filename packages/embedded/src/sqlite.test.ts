@@ -77,14 +77,20 @@ describe("A SQLite file", () => {
     expect(sqlite.read(({ parents }) => parents.all().length)).toBe(1);
   });
 
-  it("runs with the pragmas that durability and the triggers need", () => {
-    using sqlite = openSqlite(options());
-    const pragmas = ["journal_mode", "synchronous", "foreign_keys", "recursive_triggers"];
-    const values = sqlite.read(({ database }) =>
-      pragmas.map((name) => database.prepare(`PRAGMA ${name}`).get()?.[name]),
-    );
-    expect(values).toStrictEqual(["wal", 2, 1, 1]);
-  });
+  it.for([
+    ["FULL", 2],
+    ["NORMAL", 1],
+  ] as const)(
+    "runs with the pragmas that durability and the triggers need (%s)",
+    ([synchronous, level]) => {
+      using sqlite = openSqlite(options({ synchronous }));
+      const pragmas = ["journal_mode", "synchronous", "foreign_keys", "recursive_triggers"];
+      const values = sqlite.read(({ database }) =>
+        pragmas.map((name) => database.prepare(`PRAGMA ${name}`).get()?.[name]),
+      );
+      expect(values).toStrictEqual(["wal", level, 1, 1]);
+    },
+  );
 
   it("undoes all of a transaction that threw, and hands on what it threw", () => {
     using sqlite = openSqlite(options());
