@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn } from "node:child_process";
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync, readFileSync, rmSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -13,20 +13,47 @@ export interface Keys {
   readonly team_key: string;
 }
 
-export interface KeyledgerProcess extends AsyncDisposable {
-  readonly directory: string;
+/** How a process came to its end. */
+export interface End {
+  readonly code: number | null;
+  readonly signal: string | null;
+}
+
+type StopSignal = "SIGTERM" | "SIGINT" | "SIGKILL";
+
+/** A process that was started, whether it ever gets ready or not. */
+export interface LaunchedProcess extends AsyncDisposable {
+  readonly pid: number;
   readonly dataDirectory: string;
+  readonly readyFile: string;
+  readonly ended: Promise<End>;
+  /** Everything it wrote to standard output and standard error so far. */
+  output(): string;
+  /** Standard output alone. */
+  standardOutput(): string;
+  /** The addresses, once it serves. Fails when it ended, or took longer. */
+  ready(withinMs?: number): Promise<Addresses>;
+  /** Sends a signal and waits for its end. */
+  end(signal?: StopSignal): Promise<End>;
+}
+
+export interface Addresses {
   readonly grpc: string;
   readonly http: string;
   readonly metrics: string;
   readonly pid: number;
+}
+
+export interface KeyledgerProcess extends AsyncDisposable, Addresses {
+  readonly directory: string;
+  readonly dataDirectory: string;
+  readonly readyFile: string;
   readonly keys: Keys;
+  readonly ended: Promise<End>;
   /** Everything it wrote to standard output and standard error so far. */
   output(): string;
   /** Sends a signal and waits for its end. */
-  end(
-    signal?: "SIGTERM" | "SIGINT" | "SIGKILL",
-  ): Promise<{ code: number | null; signal: string | null }>;
+  end(signal?: StopSignal): Promise<End>;
 }
 
 /** A directory that goes away with its owner. */
@@ -43,6 +70,75 @@ const cleanEnvironment = (extra: Readonly<Record<string, string>>): NodeJS.Proce
   ...extra,
 });
 
+const READY_WITHIN_MS = 20_000;
+
+export interface LaunchOptions {
+  readonly env?: Readonly<Record<string, string>>;
+  /** Instead of `node start.mjs`; the flags come behind it. */
+  readonly command?: readonly [string, ...string[]];
+  readonly cwd?: string;
+  /** The leader of a process group of its own, as a shell makes of what is typed into it. */
+  readonly isGroupLeader?: boolean;
+}
+
+/**
+ * Starts the standalone process on free ports.
+ * @param directory holds data and ready file; the caller removes it.
+ */
+export function launchKeyledger(
+  directory: string,
+  args: readonly string[],
+  { env = {}, command = [process.execPath, START], cwd, isGroupLeader = false }: LaunchOptions = {},
+): LaunchedProcess {
+  const dataDirectory = join(directory, "data");
+  const readyFile = join(directory, "ready.json");
+  rmSync(readyFile, { force: true });
+  const [program, ...before] = command;
+  const child = spawn(
+    program,
+    [
+      ...before,
+      `--data-dir=${dataDirectory}`,
+      "--grpc-listen=127.0.0.1:0",
+      "--http-listen=127.0.0.1:0",
+      "--metrics-listen=127.0.0.1:0",
+      `--ready-file=${readyFile}`,
+      ...args,
+    ],
+    { env: cleanEnvironment(env), stdio: ["ignore", "pipe", "pipe"], cwd, detached: isGroupLeader },
+  );
+  const written: Buffer[] = [];
+  const standard: Buffer[] = [];
+  child.stdout.on("data", (chunk: Buffer) => {
+    written.push(chunk);
+    standard.push(chunk);
+  });
+  child.stderr.on("data", (chunk: Buffer) => void written.push(chunk));
+  const output = () => Buffer.concat(written).toString("utf8");
+  // Not at its exit: what it wrote last is here only when its streams have closed too.
+  const ended = new Promise<End>((resolve, reject) => {
+    child.once("error", reject);
+    child.once("close", (code, signal) => resolve({ code, signal }));
+  });
+  const end = async (signal: StopSignal = "SIGTERM") => {
+    if (child.exitCode === null && child.signalCode === null) child.kill(signal);
+    return ended;
+  };
+  return {
+    pid: child.pid ?? -1,
+    dataDirectory,
+    readyFile,
+    ended,
+    output,
+    standardOutput: () => Buffer.concat(standard).toString("utf8"),
+    ready: (withinMs = READY_WITHIN_MS) => untilReady(child, readyFile, withinMs, output),
+    end,
+    async [Symbol.asyncDispose]() {
+      await end("SIGKILL");
+    },
+  };
+}
+
 /**
  * Starts the standalone process on free ports and waits until it is ready.
  * @param directory holds data, ready file and keys; the caller removes it.
@@ -51,55 +147,26 @@ export async function startKeyledger(
   directory: string,
   args: readonly string[] = ["--probe=off"],
   {
-    env = {},
-    readyWithinMs = 20_000,
-  }: { env?: Readonly<Record<string, string>>; readyWithinMs?: number } = {},
+    readyWithinMs = READY_WITHIN_MS,
+    ...options
+  }: LaunchOptions & { readonly readyWithinMs?: number } = {},
 ): Promise<KeyledgerProcess> {
-  const dataDirectory = join(directory, "data");
-  const readyFile = join(directory, "ready.json");
   const keysFile = join(directory, "keys.json");
-  await rm(readyFile, { force: true });
-  const child = spawn(
-    process.execPath,
-    [
-      START,
-      `--data-dir=${dataDirectory}`,
-      "--grpc-listen=127.0.0.1:0",
-      "--http-listen=127.0.0.1:0",
-      "--metrics-listen=127.0.0.1:0",
-      `--ready-file=${readyFile}`,
-      `--init-keys-file=${keysFile}`,
-      ...args,
-    ],
-    { env: cleanEnvironment(env), stdio: ["ignore", "pipe", "pipe"] },
-  );
-  let written = "";
-  const note = (chunk: Buffer) => {
-    written += chunk.toString("utf8");
-  };
-  child.stdout.on("data", note);
-  child.stderr.on("data", note);
-  const ended = new Promise<{ code: number | null; signal: string | null }>((resolve) => {
-    child.once("exit", (code, signal) => resolve({ code, signal }));
-  });
-  const ready = await untilReady(child, readyFile, readyWithinMs, () => written);
-  const end = async (signal: "SIGTERM" | "SIGINT" | "SIGKILL" = "SIGTERM") => {
-    if (child.exitCode === null && child.signalCode === null) child.kill(signal);
-    return ended;
-  };
+  const launched = launchKeyledger(directory, [`--init-keys-file=${keysFile}`, ...args], options);
+  const { grpc, http, metrics, pid } = await launched.ready(readyWithinMs);
   return {
     directory,
-    dataDirectory,
-    grpc: ready.grpc,
-    http: ready.http,
-    metrics: ready.metrics,
-    pid: ready.pid,
+    dataDirectory: launched.dataDirectory,
+    readyFile: launched.readyFile,
+    grpc,
+    http,
+    metrics,
+    pid,
     keys: JSON.parse(readFileSync(keysFile, "utf8")) as Keys,
-    output: () => written,
-    end,
-    async [Symbol.asyncDispose]() {
-      await end("SIGKILL");
-    },
+    ended: launched.ended,
+    output: launched.output,
+    end: launched.end,
+    [Symbol.asyncDispose]: () => launched[Symbol.asyncDispose](),
   };
 }
 
@@ -108,7 +175,7 @@ async function untilReady(
   readyFile: string,
   withinMs: number,
   output: () => string,
-): Promise<{ grpc: string; http: string; metrics: string; pid: number }> {
+): Promise<Addresses> {
   const until = performance.now() + withinMs;
   while (!existsSync(readyFile)) {
     if (child.exitCode !== null || child.signalCode !== null) {
