@@ -5,13 +5,7 @@ import {
   type KeyringView,
   project,
 } from "../domain/views.ts";
-import {
-  keyringStream,
-  type Owner,
-  ownerName,
-  type Position,
-  parseOwnerName,
-} from "../domain/vocabulary.ts";
+import { type Owner, ownerName, type Position, parseOwnerName } from "../domain/vocabulary.ts";
 import type { EventLog, RecordedEvent } from "../ports/event-log.ts";
 import { Corrupted, NotCaughtUp } from "../ports/faults.ts";
 import type { CancelSignal, Host } from "../ports/host.ts";
