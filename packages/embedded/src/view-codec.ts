@@ -106,8 +106,14 @@ const keyringFields = (view: KeyringView) =>
     view.editRevision,
     view.position,
     view.pendingShreds,
-    isInline(view) ? Array.from(view.keys.values(), keyFields) : null,
+    isInline(view) ? inlineKeys(view) : null,
   ] as const;
+
+function inlineKeys({ keys }: KeyringView): readonly KeyFields[] {
+  const fields: KeyFields[] = [];
+  for (const key of keys.values()) fields.push(keyFields(key));
+  return fields;
+}
 
 export const encodeKeyring = (view: KeyringView): string => JSON.stringify(keyringFields(view));
 
