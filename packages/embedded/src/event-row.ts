@@ -1,5 +1,6 @@
 import { crc32 } from "node:zlib";
-import type { NewEvent, RecordedEvent, Revision, Uuid } from "@keyledger/core";
+import type { NewEvent, RecordedEvent, Revision } from "@keyledger/core";
+import { UUID_BYTES, uuidText } from "./uuid-bytes.ts";
 
 /** Columns of a stored event, in the order in which `ROW_COLUMNS` selects them. */
 export type EventRow = readonly [
@@ -22,8 +23,9 @@ export function decodeRow(
   encodePosition: (sequence: number) => string,
 ): RecordedEvent | undefined {
   const [position, stream, revision, idBytes, type, data, metadata, checksum] = row;
-  if (!(idBytes instanceof Uint8Array) || typeof data !== "string") return undefined;
-  const id = uuidOf(idBytes);
+  if (!(idBytes instanceof Uint8Array) || idBytes.byteLength !== UUID_BYTES) return undefined;
+  if (typeof data !== "string") return undefined;
+  const id = uuidText(idBytes);
   if (checksumOf(stream, revision, { id, type, data, metadata }) !== checksum) return undefined;
   return {
     stream,
@@ -42,10 +44,3 @@ export const checksumOf = (
   revision: Revision,
   { id, type, data, metadata }: Omit<NewEvent, "metadata"> & { readonly metadata: string },
 ): number => crc32(`${stream} ${revision} ${id} ${type} ${metadata} ${data}`);
-
-export const uuidBytes = (id: Uuid): Uint8Array => Buffer.from(id.replaceAll("-", ""), "hex");
-
-function uuidOf(bytes: Uint8Array): Uuid {
-  const hex = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("hex");
-  return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-${hex.slice(12, 16)}-${hex.slice(16, 20)}-${hex.slice(20)}`;
-}

@@ -21,11 +21,12 @@ import {
   WrongExpectedRevision,
 } from "@keyledger/core";
 import { claimDeployment, DEPLOYMENT_SCHEMA } from "./deployment.ts";
-import { checksumOf, decodeRow, type EventRow, ROW_COLUMNS, uuidBytes } from "./event-row.ts";
+import { checksumOf, decodeRow, type EventRow, ROW_COLUMNS } from "./event-row.ts";
 import { follow, Growth } from "./follow.ts";
 import { createGroupCommit, type GroupCommit, type Settled } from "./group-commit.ts";
 import { EMBEDDED_CHANGES, type Positions, positionsOf } from "./position.ts";
 import { openSqlite, type Sqlite } from "./sqlite.ts";
+import { uuidBytes } from "./uuid-bytes.ts";
 
 export interface SqliteEventLogOptions {
   readonly file: string;
