@@ -3,8 +3,5 @@ export {
   openJsonlAuditSink as openAuditSink,
 } from "./jsonl-audit-sink.ts";
 export { type Embedded, type EmbeddedOptions, openEmbedded } from "./open.ts";
-export {
-  openReadModels,
-  type ReadModelsOptions,
-  type ViewsResetReason,
-} from "./sqlite-read-models.ts";
+export { openReadModels } from "./sqlite-read-models.ts";
+export type { ReadModelsOptions, ViewsResetReason } from "./views-file.ts";

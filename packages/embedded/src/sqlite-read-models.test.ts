@@ -23,7 +23,8 @@ import {
   StoreUnavailable,
 } from "@keyledger/core";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { openReadModels, type ViewsResetReason } from "./sqlite-read-models.ts";
+import { openReadModels } from "./sqlite-read-models.ts";
+import type { ViewsResetReason } from "./views-file.ts";
 
 let directory: string;
 let file: string;

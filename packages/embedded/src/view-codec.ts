@@ -2,7 +2,7 @@ import type { CallerKeyView, KeyringView, KeyView, Owner } from "@keyledger/core
 
 /**
  * Views as JSON arrays: a third of the time and less than half of the bytes that objects take. Whatever changes here,
- * or in how events become views, makes the stored views worthless: see `VIEW_SCHEMA`.
+ * or in how events become views, makes the stored views worthless: raise `VIEW_SCHEMA` then.
  */
 
 const keyFields = (key: KeyView) =>
