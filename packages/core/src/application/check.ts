@@ -9,29 +9,45 @@ export const ALLOW_LIST_MAX = 100;
 // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is looked for
 const CONTROL = /[\u0000-\u001f\u007f-\u009f\u2028\u2029]/;
 
-/** Prefixes of provider keys and of our own: a text that holds one followed by key characters is a pasted key. */
-const KEY_LIKE =
-  /(?:sk-[A-Za-z0-9_-]{12}|neo_sk_[A-Za-z0-9]{12}|xai-[A-Za-z0-9_]{12}|vck_[A-Za-z0-9]{12}|AIza[A-Za-z0-9_-]{12}|AQ\.[A-Za-z0-9_-]{16}|ABSK[A-Za-z0-9+/]{16}|bedrock-api-key-|A(?:KIA|SIA|BIA|CCA)[A-Z2-7]{16}|-----BEGIN|"private_key"|eyJ[A-Za-z0-9_-]{16}\.)/;
+/** Beginnings of provider keys and of our own, each with enough behind it to be no word that people use. */
+const KEY_LIKE = new RegExp(
+  `(?<![A-Za-z0-9])(?:${[
+    "sk-(?:ant|or-v1|proj|svcacct|service|admin)-[A-Za-z0-9_-]{12}",
+    "sk-[A-Za-z0-9]{20}",
+    "neo_sk_[A-Za-z0-9]{12}",
+    "xai-(?=[A-Za-z_]*[0-9])[A-Za-z0-9_]{20}",
+    "vck_[A-Za-z0-9]{12}",
+    "AIza[A-Za-z0-9_-]{12}",
+    "AQ\\.(?=[A-Za-z_-]*[0-9])[A-Za-z0-9_-]{20}",
+    "ABSK[A-Za-z0-9+/]{16}",
+    "bedrock-api-key-YmVk",
+    "A(?:KIA|SIA|BIA|CCA)[A-Z2-7]{16}",
+    "eyJ[A-Za-z0-9_-]{16,}\\.",
+  ].join("|")})|-----BEGIN|private_key\\\\?"|T3BlbkFJ`,
+);
 
-/** Long runs of key characters that mix letters and digits: hex keys, base64 keys and the like, but not UUIDs. */
-const RUN = /[A-Za-z0-9+/_=-]{28,}/g;
-const UUID_LIKE = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
+const UUID_LIKE = /[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}/gi;
+/** Characters that keys without a known beginning are made of, in one piece. */
+const PIECE = /[A-Za-z0-9+/]{28,}/g;
+const HEX = /(?:[0-9a-f]{32}|[0-9A-F]{32})/;
+const WORD = /[A-Z]?[a-z]+|[A-Z]+|[0-9]+/g;
+/** Words and numbers that people join are some six characters long, what looks like one in a key about two. */
+const WORD_CHARACTERS_MIN = 4;
 
 /** Whether a text is likely a credential that was pasted into the wrong field. */
 export function looksLikeSecret(text: string): boolean {
   if (KEY_LIKE.test(text)) return true;
-  for (const [run] of text.matchAll(RUN)) {
-    if (UUID_LIKE.test(run)) continue;
-    const digits = run.replace(/[^0-9]/g, "").length;
-    const letters = run.replace(/[^A-Za-z]/g, "").length;
-    // Words joined by dashes have few digits, numbers few letters; keys have many of both in one piece.
-    const longest = run
-      .split(/[-_=/+]/)
-      .reduce((most, part) => (part.length > most ? part.length : most), 0);
-    if (digits >= 4 && letters >= 4 && longest >= 24) return true;
-  }
-  return false;
+  const pieces = text.replace(UUID_LIKE, " ").match(PIECE) ?? [];
+  return pieces.some((piece) => {
+    if (HEX.test(piece) && /[0-9]/.test(piece) && /[A-Fa-f]/.test(piece)) return true;
+    const isPath = /[+/]/.test(piece) && !(/[a-z]/.test(piece) && /[A-Z]/.test(piece));
+    const characters = piece.replace(/[+/]/g, "").length;
+    const words = piece.match(WORD)?.length ?? 0;
+    return !isPath && characters >= 28 && characters < words * WORD_CHARACTERS_MIN;
+  });
 }
+
+const CREDENTIAL = "looks like a credential (secret_in_metadata); give it as the secret";
 
 /** A name or location given by people. */
 export function checkText(field: string, text: string): readonly Violation[] {
@@ -42,9 +58,7 @@ export function checkText(field: string, text: string): readonly Violation[] {
   }
   if (CONTROL.test(text)) return [{ field, description: "holds a control character" }];
   if (looksLikeSecret(text)) {
-    return [
-      { field, description: "looks like a credential (secret_in_metadata); give it as the secret" },
-    ];
+    return [{ field, description: CREDENTIAL }];
   }
   return [];
 }
@@ -65,7 +79,10 @@ export function checkAllowList(field: string, list: readonly string[]): readonly
         },
       ];
     }
-    return CONTROL.test(value) ? [{ field: at, description: "holds a control character" }] : [];
+    if (CONTROL.test(value)) return [{ field: at, description: "holds a control character" }];
+    // Ids and hashes look as random as keys: only what begins like a key is one.
+    if (KEY_LIKE.test(value)) return [{ field: at, description: CREDENTIAL }];
+    return [];
   });
 }
 

@@ -358,7 +358,9 @@ const isViolations = <T extends object>(
 
 function checkMetadata(metadata: Partial<KeyMetadata>): readonly Violation[] {
   const { name, location, allowedModels, allowedUsers, allowedCallerKeys, sortOrder } = metadata;
-  const isOutside = sortOrder !== undefined && (sortOrder < 0 || sortOrder > SORT_ORDER_MAX);
+  const isOutside =
+    sortOrder !== undefined &&
+    !(Number.isInteger(sortOrder) && sortOrder >= 0 && sortOrder <= SORT_ORDER_MAX);
   return [
     ...(name ? checkText("name", name) : []),
     ...(location ? checkText("location", location) : []),
@@ -366,7 +368,7 @@ function checkMetadata(metadata: Partial<KeyMetadata>): readonly Violation[] {
     ...(allowedUsers ? checkAllowList("allowed_users", allowedUsers) : []),
     ...(allowedCallerKeys ? checkAllowList("allowed_caller_keys", allowedCallerKeys) : []),
     ...(isOutside
-      ? [{ field: "sort_order", description: `is not within 0 and ${SORT_ORDER_MAX}` }]
+      ? [{ field: "sort_order", description: `is no whole number within 0 and ${SORT_ORDER_MAX}` }]
       : []),
   ];
 }
