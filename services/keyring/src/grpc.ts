@@ -20,10 +20,10 @@ import {
 } from "@grpc/grpc-js";
 import { StatusSchema } from "@keyledger/contracts";
 import { Canceller } from "@keyledger/core";
-import { HealthImplementation } from "grpc-health-check";
 import { translate } from "./errors.ts";
 import type { Incoming } from "./guard.ts";
 import type { GuardedService } from "./guarded.ts";
+import { createHealth } from "./health.ts";
 import { reflection } from "./reflection.ts";
 
 /** Bounds of every message and connection. */
@@ -78,7 +78,7 @@ export async function listenGrpc({
   for (const service of services) {
     server.addService(definitionOf(service.descriptor), implementationOf(service, stopping));
   }
-  const health = new HealthImplementation({
+  const health = createHealth({
     "": "SERVING",
     readiness: "NOT_SERVING",
     ...Object.fromEntries(services.map(({ descriptor }) => [descriptor.typeName, "SERVING"])),
@@ -103,9 +103,7 @@ export async function listenGrpc({
     address: `${listen.slice(0, listen.lastIndexOf(":"))}:${port}`,
     setReady: (isReady) => health.setStatus("readiness", isReady ? "SERVING" : "NOT_SERVING"),
     async drain(graceMs) {
-      health.setStatus("", "NOT_SERVING");
-      health.setStatus("readiness", "NOT_SERVING");
-      for (const { descriptor } of services) health.setStatus(descriptor.typeName, "NOT_SERVING");
+      health.end();
       // Streams end when they see this; unary calls are let finish.
       stopping.cancel();
       let timer: ReturnType<typeof setTimeout> | undefined;
