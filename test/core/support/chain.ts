@@ -17,7 +17,9 @@ function lengthPrefixed(parts: readonly Buffer[]): Buffer {
 /** The hash an event must have, computed from the published formula alone. */
 export function hashOf(event: RecordedEvent, prevHash: string): string {
   const { hash: _hash, prevHash: _prevHash, ...metadata } = event.metadata;
-  const sorted = Object.fromEntries(Object.entries(metadata).sort(([a], [b]) => (a < b ? -1 : 1)));
+  const members = Object.keys(metadata)
+    .sort()
+    .map((name) => `${JSON.stringify(name)}:${JSON.stringify(metadata[name])}`);
   const parts = [
     Buffer.from(prevHash, "hex"),
     Buffer.from(event.stream),
@@ -25,7 +27,7 @@ export function hashOf(event: RecordedEvent, prevHash: string): string {
     Buffer.from(event.id),
     Buffer.from(event.type),
     sha256(event.data),
-    sha256(JSON.stringify(sorted)),
+    sha256(`{${members.join(",")}}`),
   ];
   return sha256(lengthPrefixed(parts)).toString("hex");
 }

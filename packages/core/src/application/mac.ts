@@ -23,6 +23,9 @@ export interface Mac {
   opaqueId(claim: string): string;
 }
 
+/** Base64url characters of the 12 bytes that a fingerprint keeps; no value is shorter. */
+const TEXT_LENGTH_MIN = 16;
+
 /** Derived keys kept, so that an owner's next call need not derive them again. */
 const DERIVED_KEYS_MAX = 10_000;
 
@@ -45,8 +48,10 @@ export function createMac(root: MacRoot, crypto: Crypto): Mac {
     value: (purpose, scope, message, length = 32) =>
       `${root.id}:${digest(purpose, scope, message, length)}`,
     matches: (stored, purpose, scope, message) => {
-      const [id, text] = stored.split(":");
-      if (id !== root.id || text === undefined) return false;
+      if (!stored.startsWith(`${root.id}:`)) return false;
+      const text = stored.slice(root.id.length + 1);
+      // Of a damaged value too little may be left to prove anything.
+      if (text.length < TEXT_LENGTH_MIN) return false;
       const own = crypto.utf8Encode(digest(purpose, scope, message, (text.length * 3) >> 2));
       return crypto.equal(own, crypto.utf8Encode(text));
     },
