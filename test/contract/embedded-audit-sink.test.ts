@@ -83,6 +83,37 @@ describe("The files of the JSONL audit sink", () => {
     expect(await sink.resumeAfter("changes")).toBe(null);
   });
 
+  it("lose what was written behind a hole that a power cut left, and nothing in front of it", async () => {
+    await using store = newAuditSinkStore();
+    const records = newAuditRecords(5);
+    {
+      await using sink = await store.open();
+      await sink.deliver("changes", records);
+    }
+    const bytes = readFileSync(store.path("changes.jsonl"));
+    const line = bytes.indexOf(records[3]?.eventId ?? "");
+    writeFileSync(store.path("changes.jsonl"), bytes.fill(0, line, line + 20));
+    await using sink = await store.open();
+    expect(await sink.resumeAfter("changes")).toBe(records[2]?.position);
+    await sink.deliver("changes", records.slice(3));
+    expect(await store.delivered("changes")).toStrictEqual(records);
+  });
+
+  it("are synced in parts when a batch is large, each part resumed behind", async () => {
+    let syncs = 0;
+    const disk = meddledDisk((operation) => {
+      if (operation === "datasync" && ++syncs === 3) throw new DiskError("EIO", "fdatasync");
+    });
+    await using store = newAuditSinkStore({ disk });
+    await using sink = await store.open();
+    const data = JSON.stringify("x".repeat(200_000));
+    const records = Array.from({ length: 12 }, () => newAuditRecord({ data }));
+    await expect(sink.deliver("changes", records)).rejects.toBeInstanceOf(StoreUnavailable);
+    expect(await sink.resumeAfter("changes")).toBe(records[5]?.position);
+    await sink.deliver("changes", records.slice(6));
+    expect(await store.delivered("changes")).toStrictEqual(records);
+  });
+
   it("resume behind a last line longer than one read", async () => {
     await using store = newAuditSinkStore();
     const long = newAuditRecord({ data: JSON.stringify("x".repeat(300_000)) });

@@ -82,11 +82,10 @@ class FeedFile {
 
   deliver(records: readonly AuditRecord[]): Promise<void> {
     return this.#inTurn(async () => {
-      const last = records.at(-1);
-      if (last === undefined) return;
-      const lines = Buffer.from(records.map((record) => `${JSON.stringify(record)}\n`).join(""));
-      await this.#write(await this.#roomFor(lines), lines);
-      this.#position = last.position;
+      for (const { lines, position } of chunksOf(records)) {
+        await this.#write(await this.#roomFor(lines), lines);
+        this.#position = position;
+      }
     });
   }
 
@@ -131,6 +130,7 @@ class FeedFile {
     const number = (await this.#lastPutAside()) + 1;
     await this.#letGo();
     await this.#disk.rename(this.#path, this.#asidePath(number));
+    await syncDirectory(this.#disk, this.#directory);
     return this.#opened();
   }
 
@@ -139,11 +139,11 @@ class FeedFile {
     const handle = await this.#disk.open(this.#path, READ_WRITE_CREATE, FILE_MODE);
     try {
       const { end, line } = await lastLine(handle);
+      this.#position =
+        line === undefined ? await this.#positionAside() : positionIn(line, this.#path);
       await handle.truncate(end);
       await handle.sync();
       await syncDirectory(this.#disk, this.#directory);
-      this.#position =
-        line === undefined ? await this.#positionAside() : positionIn(line, this.#path);
       this.#file = { handle, size: end, isTorn: false };
       return this.#file;
     } catch (error) {
@@ -185,21 +185,46 @@ class FeedFile {
 
 const READ_WRITE_CREATE = constants.O_RDWR | constants.O_CREAT;
 const NEWLINE = 0x0a;
+/** A chunk is synced once it has reached this; its last line may be longer. */
+const CHUNK_BYTES = 524_288;
+/** More than a chunk and the longest line together: all that a crash can have left unsynced. */
+const TAIL_BYTES = 8_388_608;
 
-/** The last line that is whole, and where it ends. What stands behind it was cut short by a crash. */
+interface Chunk {
+  readonly lines: Buffer;
+  readonly position: Position;
+}
+
+function* chunksOf(records: readonly AuditRecord[]): Generator<Chunk, void, undefined> {
+  let lines: Buffer[] = [];
+  let bytes = 0;
+  for (const [nth, record] of records.entries()) {
+    const line = Buffer.from(`${JSON.stringify(record)}\n`);
+    lines.push(line);
+    bytes += line.byteLength;
+    if (bytes < CHUNK_BYTES && nth < records.length - 1) continue;
+    yield { lines: Buffer.concat(lines), position: record.position };
+    lines = [];
+    bytes = 0;
+  }
+}
+
+/**
+ * The last line that is whole, and where it ends. What a crash cut short comes behind it: of a write that was not synced
+ * any part may be missing, and reads as zeros, which no JSON text holds.
+ */
 async function lastLine(
   handle: nodeFiles.FileHandle,
 ): Promise<{ end: number; line: string | undefined }> {
   const { size } = await handle.stat();
-  for (let length = Math.min(size, 65_536); ; length = Math.min(size, length * 2)) {
-    const tail = await readAt(handle, size - length, length);
-    const end = tail.lastIndexOf(NEWLINE);
-    const start = end > 0 ? tail.lastIndexOf(NEWLINE, end - 1) + 1 : 0;
-    if (length === size || (end >= 0 && start > 0)) {
-      const line = end < 0 ? undefined : tail.toString("utf8", start, end);
-      return { end: size - length + end + 1, line };
-    }
-  }
+  const start = Math.max(0, size - TAIL_BYTES);
+  const tail = await readAt(handle, start, size - start);
+  const hole = tail.indexOf(0);
+  const written = hole < 0 ? tail : tail.subarray(0, hole);
+  const end = written.lastIndexOf(NEWLINE) + 1;
+  if (end === 0) return { end: start, line: start === 0 ? undefined : "" };
+  const begin = end < 2 ? 0 : written.lastIndexOf(NEWLINE, end - 2) + 1;
+  return { end: start + end, line: written.toString("utf8", begin, end - 1) };
 }
 
 /** @throws {Corrupted} names the file. */

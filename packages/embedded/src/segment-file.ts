@@ -181,7 +181,8 @@ async function isDamaged(
     const end = HEADER_BYTES + broken.payloadBytes;
     const isWhole =
       decodeFrame(crypto.crc32, broken, rest.subarray(HEADER_BYTES, end)) !== undefined;
-    return isWhole || rest.subarray(end).some((byte) => byte !== 0);
+    const behind = rest.subarray(end);
+    return isWhole || !behind.equals(Buffer.alloc(behind.byteLength));
   }
   for (let at = rest.indexOf(MAGIC); at >= 0; at = rest.indexOf(MAGIC, at + 1)) {
     const header = decodeHeader(crypto.crc32, rest.subarray(at));
