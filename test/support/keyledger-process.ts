@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 
-const START = fileURLToPath(new URL("../../services/standalone/start.mjs", import.meta.url));
+export const START = fileURLToPath(new URL("../../services/standalone/start.mjs", import.meta.url));
 
 export interface Keys {
   readonly operator_key: string;

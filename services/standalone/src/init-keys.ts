@@ -1,3 +1,4 @@
+import { existsSync } from "node:fs";
 import { join } from "node:path";
 import {
   CALLER_KEY_RANDOM_BYTES,
@@ -33,7 +34,8 @@ export const INIT_KEYS_FILE = "init-keys.json";
 
 /** What a start did about the first keys. */
 export type InitKeys =
-  | { readonly kind: "there-already" }
+  /** `file`: they still lie where a first start put them. */
+  | { readonly kind: "there-already"; readonly file?: string }
   | { readonly kind: "made"; readonly file: string; readonly keys: FirstKeys };
 
 /**
@@ -65,7 +67,7 @@ export async function ensureFirstKeys({
   });
   const idOf = (name: FirstKey) => callerKeys.idFor(stampOf(name));
   const missing = NAMES.filter((name) => !models.callerKey(idOf(name)));
-  if (missing.length === 0) return { kind: "there-already" };
+  if (missing.length === 0) return { kind: "there-already", ...(existsSync(file) && { file }) };
 
   const held = await readPrivateFile(file, FILE_BYTES_MAX);
   const texts = held ? parseFirstKeys(held, file) : makeKeys(missing);

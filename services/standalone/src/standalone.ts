@@ -209,13 +209,18 @@ export async function startStandalone(
   /** Keys are shown on a terminal, and only there; else people are told where the file lies. */
   async function announce(): Promise<void> {
     const isShown = first.kind === "made" && terminal.isTTY === true && !config.initKeysFile;
+    // A start that was killed right after it made the keys showed them to nobody.
+    const leftKeys =
+      first.kind === "there-already" && first.file !== undefined
+        ? [`The first keys still lie in ${absolute(first.file)}: keep them, then remove it.`]
+        : [];
     terminal.write(
       banner({
         version,
         addresses,
         isTls: tls !== undefined,
         dataDirectory: absolute(config.dataDir),
-        warnings: warningsOf(config),
+        warnings: [...warningsOf(config), ...leftKeys],
         isFirstStart: first.kind === "made",
         shownKeys: isShown ? first.keys : undefined,
         keysFile: first.kind === "made" && !isShown ? absolute(first.file) : undefined,
