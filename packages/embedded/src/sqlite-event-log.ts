@@ -140,6 +140,8 @@ interface Place extends Head {
 
 class SqliteEventLog implements EventLog, AsyncDisposable {
   readonly name = "changes";
+  /** The directory's lock keeps every other process out. */
+  readonly isSoleWriter = true;
   readonly zero: Position;
   readonly #file: string;
   readonly #clock: Clock;

@@ -1,11 +1,11 @@
 import type { LedgerEvent } from "../domain/events.ts";
 import { chained } from "../domain/hash-chain.ts";
+import type { Happened } from "../domain/keyring.ts";
 import type { Stamp } from "../domain/vocabulary.ts";
 import {
   type Appended,
   type EventLog,
   type NewEvent,
-  type RecordedEvent,
   WrongExpectedRevision,
 } from "../ports/event-log.ts";
 import { Fault, OutcomeUnknown } from "../ports/faults.ts";
@@ -108,18 +108,23 @@ const RACE_PAUSE_MS = 20;
 export const pauseAfterLostRace = ({ pause, random }: Host, signal: CancelSignal): Promise<void> =>
   pause(1 + random.fraction() * RACE_PAUSE_MS, signal);
 
-/** The events as the log now holds them. */
-export function asRecorded(
-  at: AppendAt,
-  events: readonly NewEvent[],
-  appended: Appended,
-): readonly RecordedEvent[] {
-  const first = appended.revision - events.length + 1;
-  // Only the last position is known; nobody reads the others before the log itself delivers them.
+/** What happened, as the log now holds it. Only the last position is known; the log itself delivers the others. */
+export function asHappened<E extends LedgerEvent>(
+  { stamp, requestMac }: AppendAt,
+  events: readonly E[],
+  stored: readonly NewEvent[],
+  { revision, position }: Appended,
+): readonly Happened<E>[] {
+  const first = revision - events.length + 1;
+  const { time, actor, requestId } = stamp;
   return events.map((event, index) => ({
-    ...event,
-    stream: at.stream,
+    event,
     revision: first + index,
-    position: appended.position,
+    position,
+    time,
+    actor,
+    requestId,
+    requestMac,
+    hash: stored[index]?.metadata.hash ?? "",
   }));
 }

@@ -41,10 +41,12 @@ export function requestMac(
   fields: Json,
   material?: Secret,
 ): string {
-  const parts = [crypto.utf8Encode(command), crypto.utf8Encode(canonicalJson(fields))];
+  // The owner stands in the message: a key per owner would have to be derived for each new one.
+  const texts = [scope, command, canonicalJson(fields)];
+  const parts = texts.map((text) => crypto.utf8Encode(text));
   const of = (bytes: Uint8Array[]) => {
     const message = lengthPrefixed(bytes);
-    const value = mac.value("request", scope, message);
+    const value = mac.value("request", "", message);
     message.fill(0);
     return value;
   };

@@ -6,8 +6,13 @@ import { Corrupted } from "../ports/faults.ts";
 import type { Crypto } from "../ports/host.ts";
 import { member } from "./metadata.ts";
 
-/** Members that leave with no audit record: keyed hashes, and the one free text people write. */
-const WITHHELD = new Set(["fingerprint", "mac", "name"]);
+/** Members that leave with no audit record, by event: keyed hashes, and the one free text people write. */
+const WITHHELD: Readonly<Record<string, ReadonlySet<string>>> = {
+  KeyAdded: new Set(["fingerprint", "name"]),
+  KeyRotated: new Set(["fingerprint"]),
+  KeyUpdated: new Set(["name"]),
+  ApiKeyIssued: new Set(["mac"]),
+};
 
 /** An event or access as audit consumers see it. The digests are over what is stored, so the chain can be verified. */
 export function describe(crypto: Crypto, recorded: RecordedEvent): AuditRecord {
@@ -37,9 +42,11 @@ export function describe(crypto: Crypto, recorded: RecordedEvent): AuditRecord {
 }
 
 function publicData({ type, data }: RecordedEvent): string {
+  const withheld = WITHHELD[type];
+  if (!withheld) return data;
   try {
     return JSON.stringify(JSON.parse(data), (name, value) =>
-      WITHHELD.has(name) ? undefined : value,
+      withheld.has(name) ? undefined : value,
     );
   } catch {
     throw new Corrupted(`the data of a stored ${type} event is not JSON`);

@@ -15,8 +15,7 @@ import {
 import { type EventLog, WrongExpectedRevision } from "../ports/event-log.ts";
 import { Cancelled } from "../ports/faults.ts";
 import type { CancelSignal, Host } from "../ports/host.ts";
-import { type AppendAt, appendSurely, asRecorded, pauseAfterLostRace, prepare } from "./append.ts";
-import { happenedToKeyring } from "./happened.ts";
+import { type AppendAt, appendSurely, asHappened, pauseAfterLostRace, prepare } from "./append.ts";
 import type { KeyringLoader } from "./load-keyring.ts";
 import { createOwnerQueue } from "./owner-queue.ts";
 import { uuidV5 } from "./uuid-v5.ts";
@@ -137,10 +136,11 @@ export function createCommandHandler({
     const stored = prepare(host, at, events);
     try {
       const appended = await appendSurely({ log, host }, at, stored, signal);
-      const after = asRecorded(at, stored, appended).map(happenedToKeyring).reduce(evolve, keyring);
+      const after = asHappened(at, events, stored, appended).reduce(evolve, keyring);
       loader.keep(after);
       return { ...accepted(keyring, after, events), ...refused };
     } catch (error) {
+      loader.forget(owner);
       if (error instanceof WrongExpectedRevision) return "lost-race";
       throw error;
     }

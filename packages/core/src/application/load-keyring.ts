@@ -14,6 +14,8 @@ export interface KeyringLoader {
   load(owner: Owner): Promise<Keyring>;
   /** Takes note of a state that is known to be in the log. */
   keep(keyring: Keyring): void;
+  /** An append failed: what is kept may not be the end of the stream any more. */
+  forget(owner: Owner): void;
   /** The keyring as it was before revision `first` and behind `last`, and the events between. */
   asOf(
     owner: Owner,
@@ -29,8 +31,11 @@ export interface KeyringLoader {
 export function createKeyringLoader(log: EventLog): KeyringLoader {
   const kept = new Map<string, Keyring>();
 
+  /** A state never takes the place of a later one: two loads may end in any order. */
   const keep = (keyring: Keyring): void => {
     const name = ownerName(keyring.view.owner);
+    const known = kept.get(name);
+    if (known && revisionOf(known) > revisionOf(keyring)) return;
     kept.delete(name);
     kept.set(name, keyring);
     if (kept.size > KEPT_MAX) {
@@ -43,17 +48,19 @@ export function createKeyringLoader(log: EventLog): KeyringLoader {
 
   return {
     keep,
+    forget: (owner) => void kept.delete(ownerName(owner)),
 
     async load(owner) {
       const known = kept.get(ownerName(owner));
+      if (known && log.isSoleWriter) return known;
       let keyring = known ?? emptyKeyring(owner);
       for (;;) {
-        const from = (keyring.view.revision ?? -1) + 1;
+        const from = revisionOf(keyring) + 1;
         const page = await log.readStream(keyringStream(owner), { from, limit: PAGE });
         keyring = page.map(happenedToKeyring).reduce(evolve, keyring);
         if (page.length < PAGE) break;
       }
-      if (keyring !== known && keyring.view.revision !== null) keep(keyring);
+      keep(keyring);
       return keyring;
     },
 
@@ -77,3 +84,6 @@ export function createKeyringLoader(log: EventLog): KeyringLoader {
     },
   };
 }
+
+/** -1 = no event yet. */
+const revisionOf = ({ view }: Keyring): number => view.revision ?? -1;

@@ -169,7 +169,7 @@ export function createQueries({
             break;
           }
           before = key.callerKeyId;
-          if (includeEnded || isInForce(key, clock.now())) keys.push(key);
+          if (includeEnded || isInForce(key, clock.now)) keys.push(key);
         }
       }
       const nextPageToken = isEnd ? "" : (before ?? "");

@@ -49,7 +49,7 @@ describe("a caller key", () => {
   });
 
   it("is in force until it is revoked or its time is over", () => {
-    const key = (view: CallerKeyView | undefined) => view && isInForce(view, timeAt(100));
+    const key = (view: CallerKeyView | undefined) => view && isInForce(view, () => timeAt(100));
     expect(key(after(issued))).toBe(true);
     expect(key(after(issued, revoked))).toBe(false);
     expect(key(after({ ...issued, expiresAt: timeAt(101) }))).toBe(true);

@@ -1,5 +1,6 @@
 import type { CallerKeyEvent } from "./events.ts";
 import type { CallerKeyView, Occurrence } from "./views.ts";
+import type { Instant } from "./vocabulary.ts";
 
 /** The fold behind the view of one caller key. `undefined` = no such key. */
 export function projectCallerKey(
@@ -17,9 +18,9 @@ export function projectCallerKey(
   }
 }
 
-/** Neither revoked nor expired. */
-export const isInForce = (key: CallerKeyView, now: string): boolean =>
-  key.revokedAt === null && (key.expiresAt === null || key.expiresAt > now);
+/** Neither revoked nor expired. @param now asked only where the key has an end: most have none. */
+export const isInForce = (key: CallerKeyView, now: () => Instant): boolean =>
+  key.revokedAt === null && (key.expiresAt === null || key.expiresAt > now());
 
 /** Roles that own a keyring: their caller keys are bound to an owner of the kind named. */
 export const ownerKindOf = {

@@ -11,9 +11,8 @@ import type { Revision, Uuid } from "./vocabulary.ts";
 
 /** What hashing needs of the host. */
 export interface ChainHash {
-  sha256(bytes: Uint8Array): Uint8Array;
+  sha256Hex(input: string | Uint8Array): string;
   utf8Encode(text: string): Uint8Array;
-  hex(bytes: Uint8Array): string;
 }
 
 export interface Link {
@@ -30,8 +29,7 @@ export interface Link {
 export const CHAIN_START = "0".repeat(64);
 
 /** Lower-case hex. */
-export const dataDigest = (hash: ChainHash, data: string): string =>
-  hash.hex(hash.sha256(hash.utf8Encode(data)));
+export const dataDigest = (hash: ChainHash, data: string): string => hash.sha256Hex(data);
 
 /** Lower-case hex of the digest over the metadata without `hash` and `prevHash`. */
 export function metadataDigest(
@@ -39,7 +37,7 @@ export function metadataDigest(
   metadata: Readonly<Record<string, string>>,
 ): string {
   const { hash: _hash, prevHash: _prevHash, ...rest } = metadata;
-  return hash.hex(hash.sha256(hash.utf8Encode(canonicalJson(rest))));
+  return hash.sha256Hex(canonicalJson(rest));
 }
 
 /** The hash of one event, lower-case hex. */
@@ -53,7 +51,7 @@ export function linkHash(hash: ChainHash, link: Link): string {
     fromHex(link.dataDigest),
     fromHex(link.metadataDigest),
   ];
-  return hash.hex(hash.sha256(lengthPrefixed(parts)));
+  return hash.sha256Hex(lengthPrefixed(parts));
 }
 
 /** What is stored beside an event: its metadata with the two hashes. */

@@ -87,6 +87,8 @@ export class EventIdReused extends Error {
 /** What changed. The truth, the outbox and the audit trail at once. */
 export interface EventLog extends Feed {
   readonly name: "changes";
+  /** Nobody but this process can append: a state built from its own appends is the whole state. Absent = others can. */
+  readonly isSoleWriter?: boolean;
   /**
    * Appends all events or none; durable once resolved. 1 to 64 events.
    * @throws {WrongExpectedRevision} lost race; load and decide again.

@@ -46,6 +46,8 @@ export interface Crypto {
   hex(bytes: Uint8Array): string;
   base64url(bytes: Uint8Array): string;
   sha256(bytes: Uint8Array): Uint8Array;
+  /** Lower-case hex; of a text's UTF-8. */
+  sha256Hex(input: string | Uint8Array): string;
   /** SHA-1, for UUID version 5 only. */
   sha1(bytes: Uint8Array): Uint8Array;
   crc32(bytes: Uint8Array): number;
