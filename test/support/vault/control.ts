@@ -40,6 +40,7 @@ export interface VaultRequest {
   readonly items: number;
   /** Role of the token, `root`, or `null` without a token that is known. */
   readonly role: string | null;
+  readonly namespace: string | null;
   /** 0 = never answered. */
   readonly status: number;
   /** Milliseconds of the monotonic clock since the stand-in started. */

@@ -16,12 +16,10 @@ export const DEFAULT_LAYOUT: VaultLayout = {
 
 /** Wraps data keys; derived, never exportable. */
 export const KEK_NAME = "keyledger-kek";
-/** Wraps the Mac root and nothing else. */
+/** Wraps the Mac root and nothing else; not derived, so no context goes with it. */
 export const MAC_KEY_NAME = "keyledger-mac";
-/** Entry `{ mac_root_id, wrapped }`: 32 bytes that no one has seen in clear, wrapped by `keyledger-mac` under {@link MAC_ROOT_CONTEXT}. */
+/** Entry `{ mac_root_id, wrapped }`: 8 hex digits, and 32 bytes wrapped by `keyledger-mac` that nobody has seen in clear. */
 export const MAC_ROOT_PATH = "mac-root";
-/** Context of the Mac root, before base64. */
-export const MAC_ROOT_CONTEXT = "keyledger-mac-root";
 /** Entry `{ deployment_id }`. */
 export const DEPLOYMENT_PATH = "deployment";
 /** Folder of the envelope records: `records/<owner>/<key id>/<secret version>`. */
