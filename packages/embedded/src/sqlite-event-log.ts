@@ -149,7 +149,8 @@ class SqliteEventLog implements EventLog, AsyncDisposable {
   readonly #sqlite: Sqlite<Statements>;
   readonly #queue: GroupCommit<Command, Appended>;
   readonly #growth = new Growth();
-  readonly #heads = new Map<string, Head>();
+  /** Ends of streams; `undefined` = no such stream. Nobody else writes, so what stands here holds. */
+  readonly #heads = new Map<string, Head | undefined>();
   #lastPosition: number | undefined;
 
   constructor({ file, deploymentId, host }: SqliteEventLogOptions) {
@@ -317,13 +318,16 @@ class SqliteEventLog implements EventLog, AsyncDisposable {
   }
 
   #headOf({ findStream, lastRevision }: Statements, stream: string): Head | undefined {
-    const known = this.#heads.get(stream);
-    if (known !== undefined) {
+    if (this.#heads.has(stream)) {
+      const known = this.#heads.get(stream);
       this.#remember(stream, known);
       return known;
     }
     const row = findStream.get(stream);
-    if (row === undefined) return undefined;
+    if (row === undefined) {
+      this.#remember(stream, undefined);
+      return undefined;
+    }
     const head = { streamId: Number(row.id), revision: Number(row.revision) };
     if (lastRevision.get(head.streamId)?.last !== head.revision) {
       throw new Corrupted(`${this.#file}: stream ${stream} has lost its last events`);
@@ -333,7 +337,7 @@ class SqliteEventLog implements EventLog, AsyncDisposable {
   }
 
   /** The map's order is that of last use. */
-  #remember(stream: string, head: Head): void {
+  #remember(stream: string, head: Head | undefined): void {
     this.#heads.delete(stream);
     this.#heads.set(stream, head);
     if (this.#heads.size <= HEADS_MAX) return;
