@@ -70,6 +70,10 @@ const cleanEnvironment = (extra: Readonly<Record<string, string>>): NodeJS.Proce
   ...extra,
 });
 
+/** A flag may stand once only. */
+const isGiven = (flag: string, args: readonly string[]): boolean =>
+  args.some((arg) => arg.startsWith(flag.slice(0, flag.indexOf("=") + 1)));
+
 const READY_WITHIN_MS = 20_000;
 
 export interface LaunchOptions {
@@ -79,32 +83,38 @@ export interface LaunchOptions {
   readonly cwd?: string;
   /** The leader of a process group of its own, as a shell makes of what is typed into it. */
   readonly isGroupLeader?: boolean;
+  /** By default `ready.json` in the directory: two processes on one directory need two. */
+  readonly readyFile?: string;
 }
 
 /**
- * Starts the standalone process on free ports.
+ * Starts the standalone process, on free ports where `args` names none.
  * @param directory holds data and ready file; the caller removes it.
  */
 export function launchKeyledger(
   directory: string,
   args: readonly string[],
-  { env = {}, command = [process.execPath, START], cwd, isGroupLeader = false }: LaunchOptions = {},
+  {
+    env = {},
+    command = [process.execPath, START],
+    cwd,
+    isGroupLeader = false,
+    readyFile = join(directory, "ready.json"),
+  }: LaunchOptions = {},
 ): LaunchedProcess {
   const dataDirectory = join(directory, "data");
-  const readyFile = join(directory, "ready.json");
   rmSync(readyFile, { force: true });
   const [program, ...before] = command;
+  const defaults = [
+    `--data-dir=${dataDirectory}`,
+    "--grpc-listen=127.0.0.1:0",
+    "--http-listen=127.0.0.1:0",
+    "--metrics-listen=127.0.0.1:0",
+    `--ready-file=${readyFile}`,
+  ];
   const child = spawn(
     program,
-    [
-      ...before,
-      `--data-dir=${dataDirectory}`,
-      "--grpc-listen=127.0.0.1:0",
-      "--http-listen=127.0.0.1:0",
-      "--metrics-listen=127.0.0.1:0",
-      `--ready-file=${readyFile}`,
-      ...args,
-    ],
+    [...before, ...defaults.filter((flag) => !isGiven(flag, args)), ...args],
     { env: cleanEnvironment(env), stdio: ["ignore", "pipe", "pipe"], cwd, detached: isGroupLeader },
   );
   const written: Buffer[] = [];
