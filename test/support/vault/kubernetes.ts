@@ -12,6 +12,7 @@ import { type Body, namesOf, textOf } from "./body.ts";
 import type { ServiceAccount } from "./control.ts";
 import { lifeOf, type RoleSettings, roleSettings, shownSettings } from "./role-settings.ts";
 import type { Storage } from "./storage.ts";
+import type { TokenReview } from "./token-review.ts";
 import { authOf, type Tokens } from "./tokens.ts";
 import type { VaultClock } from "./vault-time.ts";
 
@@ -20,16 +21,13 @@ interface Role extends RoleSettings {
   readonly namespaces: readonly string[];
 }
 
-/**
- * `auth/<mount>/`: pods log in with the token of their service account.
- * @param reviewer stands in for the cluster's token review: what it says of each JWT.
- */
+/** `auth/<mount>/`: pods log in with the token of their service account. */
 export function createKubernetes(
   storage: Storage,
   clock: VaultClock,
   tokens: Tokens,
   mount: string,
-  reviewer: ReadonlyMap<string, ServiceAccount>,
+  reviewer: TokenReview,
 ): Backend {
   const at = `mount/${mount}`;
   const roleOf = (name: string): Role | undefined => storage.get(`${at}role/${name}`);
@@ -39,7 +37,7 @@ export function createKubernetes(
     const jwt = required(body, "jwt");
     const role = /^[\w.-]+$/.test(name) ? roleOf(name) : undefined;
     if (role === undefined) throw new Refusal(400, `invalid role name "${name}"`);
-    const account = reviewer.get(jwt);
+    const account = reviewer.review(jwt);
     if (account === undefined || !isBound(role, account)) throw denied();
     const token = tokens.issue({
       policies: role.policies,

@@ -69,10 +69,7 @@ function controlOf(
       vault.renewalsRefused = refuse;
     },
     advanceClock: async (byMs) => clock.advance(byMs),
-    acceptServiceAccount: async (jwt, account) => {
-      if (account === null) vault.reviewer.delete(jwt);
-      else vault.reviewer.set(jwt, account);
-    },
+    acceptServiceAccount: async (jwt, account) => vault.reviewer.accept(jwt, account),
     swapCertificate: async (certificate) => {
       if (!(server instanceof TlsServer)) throw new Error("this stand-in speaks no TLS");
       server.setSecureContext(certificate);

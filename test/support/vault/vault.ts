@@ -2,7 +2,6 @@ import { type Answer, denied, noGoodToken, Refusal, refused } from "./answer.ts"
 import { createAppRole } from "./approle.ts";
 import type { Backend, Operation } from "./backend.ts";
 import type { Body } from "./body.ts";
-import type { ServiceAccount } from "./control.ts";
 import { createKubernetes } from "./kubernetes.ts";
 import { createKv } from "./kv.ts";
 import { createMounts } from "./mounts.ts";
@@ -12,6 +11,7 @@ import { createSeal, type Seal } from "./seal.ts";
 import type { Storage } from "./storage.ts";
 import { createSystem } from "./system.ts";
 import { createTokenPaths } from "./token-paths.ts";
+import { createTokenReview, type TokenReview } from "./token-review.ts";
 import { createTokens, type Token, type Tokens } from "./tokens.ts";
 import { createTransit } from "./transit.ts";
 import type { VaultClock } from "./vault-time.ts";
@@ -30,7 +30,7 @@ export interface Vault {
   handle(asked: Asked): Answer;
   readonly seal: Seal;
   readonly tokens: Tokens;
-  readonly reviewer: Map<string, ServiceAccount>;
+  readonly reviewer: TokenReview;
   renewalsRefused: boolean;
 }
 
@@ -42,7 +42,7 @@ export function createVault(
   const seal = createSeal(keys.unsealKey);
   const policies = createPolicies(storage);
   const tokens = createTokens(storage, clock, keys.rootToken);
-  const reviewer = new Map<string, ServiceAccount>();
+  const reviewer = createTokenReview(storage);
   const mounts = createMounts(storage, {
     transit: (mount) => createTransit(storage, clock, mount),
     kv: (mount) => createKv(storage, clock, mount),
@@ -53,10 +53,10 @@ export function createVault(
     ["sys/", createSystem({ seal, policies, mounts, clock })],
     ["auth/token/", createTokenPaths(tokens, clock)],
   ];
-  const route = (path: string): readonly [string, Backend] => {
+  /** The part a path is for, and the path in it. */
+  const locate = (path: string): Located | undefined => {
     const found = fixed.find(([mount]) => path.startsWith(mount)) ?? mounts.find(path);
-    if (found !== undefined) return found;
-    throw new Refusal(404, `no handler for route "${path}". route entry not found.`);
+    return found && { backend: found[1], rest: path.slice(found[0].length) };
   };
   const vault: Vault = {
     seal,
@@ -75,29 +75,30 @@ export function createVault(
   const carryOut = (asked: Asked): Answer => {
     const { kind, path, body, failing } = asked;
     if (seal.sealed && !seal.isOpen(path)) throw new Refusal(503, "Vault is sealed");
+    const located = locate(path);
     const token = asked.token === undefined ? undefined : tokens.find(asked.token);
-    if (!isOpen(path)) {
+    if (located?.backend.isOpen?.(located.rest) !== true) {
       if (token === undefined) throw noGoodToken();
       if (vault.renewalsRefused && path === "auth/token/renew-self") throw denied();
-      check(policies, token, neededFor(asked), asked);
+      check(policies, token, capabilityFor(kind, located), asked);
     }
-    const [mount, backend] = route(path);
-    return backend.handle({ kind, path: path.slice(mount.length), body, token, failing });
-  };
-  const behind = (path: string): readonly [string, Backend] | undefined => {
-    const found = fixed.find(([mount]) => path.startsWith(mount)) ?? mounts.find(path);
-    return found && [path.slice(found[0].length), found[1]];
-  };
-  const isOpen = (path: string): boolean => {
-    const [rest, backend] = behind(path) ?? [];
-    return backend?.isOpen?.(rest ?? "") ?? false;
-  };
-  const neededFor = ({ kind, path }: Asked): Capability => {
-    if (kind !== "write") return kind;
-    const [rest, backend] = behind(path) ?? [];
-    return backend?.creates?.(rest ?? "") === true ? "create" : "update";
+    if (located === undefined) {
+      throw new Refusal(404, `no handler for route "${path}". route entry not found.`);
+    }
+    return located.backend.handle({ kind, path: located.rest, body, token, failing });
   };
   return vault;
+}
+
+interface Located {
+  readonly backend: Backend;
+  readonly rest: string;
+}
+
+/** A write wants `create` where it would make something, else `update`. */
+function capabilityFor(kind: Operation["kind"], located: Located | undefined): Capability {
+  if (kind !== "write") return kind;
+  return located?.backend.creates?.(located.rest) === true ? "create" : "update";
 }
 
 /** Paths that change the engine as a whole want `sudo` beside the capability. */
