@@ -50,7 +50,11 @@ export class StoredSecrets implements Disposable {
   }
 
   record(reference: SecretRef): Versioned {
-    return decodeSlot(encodeReference(reference), this.slot(reference));
+    return StoredSecrets.decode(reference, this.slot(reference));
+  }
+
+  static decode(reference: SecretRef, slot: Uint8Array): Versioned {
+    return decodeSlot(encodeReference(reference), slot);
   }
 
   /** Puts a record in the place of another, with a checksum that is right. */
