@@ -1,10 +1,5 @@
 import { create } from "@bufbuild/protobuf";
-import {
-  type Duration,
-  DurationSchema,
-  type Timestamp,
-  TimestampSchema,
-} from "@bufbuild/protobuf/wkt";
+import { type Duration, DurationSchema, type Timestamp } from "@bufbuild/protobuf/wkt";
 import * as wire from "@keyledger/contracts";
 import {
   type AuditRecord,
@@ -54,7 +49,11 @@ const WIRE_KINDS = {
   organization: wire.OwnerKind.ORGANIZATION,
 } as const;
 
-export const ownerTo = ({ kind, id }: Owner) => ({ kind: WIRE_KINDS[kind], id });
+export const ownerTo = ({ kind, id }: Owner): wire.Owner => ({
+  $typeName: "keyledger.v1.Owner",
+  kind: WIRE_KINDS[kind],
+  id,
+});
 
 /** @returns the id as given; empty stays empty, and is made later. */
 export function requestIdFrom(text: string): string {
@@ -97,7 +96,10 @@ export const listChangeFrom = (
 export const listFrom = (list: wire.AllowList | undefined): readonly string[] | null =>
   list === undefined || list.values.length === 0 ? null : list.values;
 
-const listTo = (list: readonly string[] | null) => (list === null ? {} : { values: [...list] });
+const listTo = (list: readonly string[]): wire.AllowList => ({
+  $typeName: "keyledger.v1.AllowList",
+  values: [...list],
+});
 
 /** `undefined` = keep, `null` = nothing said. */
 export function zdrFrom(declaration: wire.ZdrDeclaration): boolean | null | undefined {
@@ -175,10 +177,11 @@ export function instantFrom(field: string, timestamp: Timestamp | undefined): In
 export function instantTo(instant: Instant): Timestamp {
   const ms = Date.parse(instant);
   const seconds = Math.floor(ms / 1_000);
-  return create(TimestampSchema, {
+  return {
+    $typeName: "google.protobuf.Timestamp",
     seconds: BigInt(seconds),
     nanos: (ms - seconds * 1_000) * 1_000_000,
-  });
+  };
 }
 
 export const durationTo = (ms: number): Duration =>
@@ -195,7 +198,9 @@ const HEALTH = {
   quarantined: wire.KeyHealth.QUARANTINED,
 } as const satisfies Record<KeyView["health"], wire.KeyHealth>;
 
-export const keyTo = (key: KeyView, isPrimary: boolean) => ({
+/** Named as the message it is, so that it is encoded as it stands and not copied first: lists are read often. */
+export const keyTo = (key: KeyView, isPrimary: boolean): wire.ProviderKey => ({
+  $typeName: "keyledger.v1.ProviderKey",
   keyId: key.keyId,
   provider: key.provider,
   label: key.label,

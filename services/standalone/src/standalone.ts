@@ -151,7 +151,6 @@ export async function startStandalone(
       clientCa: tls.clientCa?.toString("utf8"),
     },
     notReady,
-    newRequestId: host.random.uuid,
   });
   await edge.app.register(connectPlugin(onMain, stopping));
   await edge.app.register(
@@ -263,6 +262,7 @@ function startBackground(
     "audit-access": relays.access.run(stop),
     reaper: ledger.reaper.run(stop),
     collector: ledger.collector.run(stop),
+    "data keys": ledger.opener.run(stop),
     retention: retire(),
   }).map(([part, run]) =>
     run.catch((error: unknown) => log.error("background-work-ended", { part }, error)),

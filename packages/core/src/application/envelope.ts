@@ -11,8 +11,12 @@ import type { EnvelopeRecord, SecretRef } from "../ports/secret-store.ts";
  */
 export interface Envelope {
   seal(ref: SecretRef, provider: string, material: Uint8Array): Promise<EnvelopeRecord>;
-  /** @returns `null` where the record does not belong there, was altered, or its key version is gone. */
+  /** Unwraps, decrypts, and wipes the data key. */
   open(ref: SecretRef, record: EnvelopeRecord): Promise<Secret | null>;
+  /** The data key of a record. @returns `null` where the record does not belong there, or its key version is gone. */
+  unwrap(ref: SecretRef, record: EnvelopeRecord): Promise<Uint8Array | null>;
+  /** @returns `null` where the record was altered, or the data key is another one's. */
+  decrypt(ref: SecretRef, record: EnvelopeRecord, dek: Uint8Array): Secret | null;
 }
 
 const DEK_BYTES = 32;
@@ -28,7 +32,7 @@ export function createEnvelope(kek: Kek, { crypto, random, clock }: Host): Envel
     return context;
   };
 
-  return {
+  const envelope: Envelope = {
     async seal(ref, provider, material) {
       const context = contextOf(ref, provider);
       const dek = random.bytes(DEK_BYTES);
@@ -50,16 +54,27 @@ export function createEnvelope(kek: Kek, { crypto, random, clock }: Host): Envel
     },
 
     async open(ref, record) {
-      const context = contextOf(ref, record.provider);
-      if (!crypto.equal(crypto.sha256(context), record.contextSha256)) return null;
-      const [dek] = await kek.unwrap([{ wrapped: record.wrappedDek, context }]);
+      const dek = await envelope.unwrap(ref, record);
       if (!dek) return null;
       try {
-        const material = crypto.open(crypto.importKey(dek), record, context);
-        return material ? new Secret(material) : null;
+        return envelope.decrypt(ref, record, dek);
       } finally {
         dek.fill(0);
       }
     },
+
+    async unwrap(ref, record) {
+      const context = contextOf(ref, record.provider);
+      if (!crypto.equal(crypto.sha256(context), record.contextSha256)) return null;
+      const [dek] = await kek.unwrap([{ wrapped: record.wrappedDek, context }]);
+      return dek ?? null;
+    },
+
+    decrypt(ref, record, dek) {
+      const context = contextOf(ref, record.provider);
+      const material = crypto.open(crypto.importKey(dek), record, context);
+      return material ? new Secret(material) : null;
+    },
   };
+  return envelope;
 }

@@ -16,6 +16,7 @@ import { createEnvelope } from "./envelope.ts";
 import { createCommandHandler } from "./handle-command.ts";
 import { createKeyringLoader } from "./load-keyring.ts";
 import { createMac, type MacRoot } from "./mac.ts";
+import { createMaterialOpener } from "./open-material.ts";
 import type { ProbePolicy } from "./probe-policy.ts";
 import { createProjector } from "./project.ts";
 import { createQueries } from "./queries.ts";
@@ -64,7 +65,8 @@ export function createLedger(ports: LedgerPorts, settings: LedgerSettings) {
 
   const reaper = createReaper({ handler, models, secrets, host });
   const collector = createCollector({ loader, models, secrets, host });
-  const shredder = createShredder({ secrets, host, wake: reaper.wake });
+  const opener = createMaterialOpener({ secrets, envelope, host });
+  const shredder = createShredder({ secrets, host, forget: opener.forget, wake: reaper.wake });
 
   const isOpen = (view: KeyringView | undefined): boolean =>
     (view?.entitlement ?? settings.byokDefault) === "on";
@@ -73,6 +75,7 @@ export function createLedger(ports: LedgerPorts, settings: LedgerSettings) {
     projector,
     reaper,
     collector,
+    opener,
     mac,
     keys: createKeyWriter({
       handler,
@@ -94,8 +97,7 @@ export function createLedger(ports: LedgerPorts, settings: LedgerSettings) {
     audit: createAuditQueries({ changes: log, access: accessLog }, host.crypto),
     resolveKey: createResolveKey({
       models,
-      secrets,
-      envelope,
+      opener,
       accessLog,
       host,
       isGateOpen: isOpen,

@@ -17,15 +17,14 @@ import {
   secondsBetween,
 } from "../domain/vocabulary.ts";
 import type { AccessLog } from "../ports/access-log.ts";
-import { AuditUnavailable, Cancelled, Corrupted } from "../ports/faults.ts";
+import { AuditUnavailable, Cancelled } from "../ports/faults.ts";
 import type { CancelSignal, Host } from "../ports/host.ts";
 import type { ReadModels } from "../ports/read-models.ts";
-import type { SecretStore } from "../ports/secret-store.ts";
 import type { Answer } from "./call.ts";
 import { Canceller } from "./canceller.ts";
-import type { Envelope } from "./envelope.ts";
 import { encodeData } from "./event-codec.ts";
 import { metadataOf } from "./metadata.ts";
+import type { MaterialOpener } from "./open-material.ts";
 
 export interface ResolveQuestion {
   readonly owner: Owner;
@@ -64,16 +63,14 @@ const AUDIT_WAIT_MS = 250;
  */
 export function createResolveKey({
   models,
-  secrets,
-  envelope,
+  opener,
   accessLog,
   host,
   isGateOpen,
   zero,
 }: {
   models: ReadModels;
-  secrets: SecretStore;
-  envelope: Envelope;
+  opener: Pick<MaterialOpener, "open">;
   accessLog: AccessLog;
   host: Host;
   isGateOpen: (view: KeyringView) => boolean;
@@ -90,17 +87,11 @@ export function createResolveKey({
     return { view, selection };
   };
 
-  const open = async (owner: Owner, key: KeyView): Promise<Secret | null> => {
-    const ref = { owner: ownerName(owner), keyId: key.keyId, secretVersion: key.secretVersion };
-    const held = await secrets.get(ref).catch((error: unknown) => {
-      // One damaged record is one key that does not open; its owner's others are not affected.
-      if (error instanceof Corrupted) return null;
-      throw error;
-    });
-    // The provider is bound into the record; the log says which one it must be.
-    if (!held || held.record.provider !== key.provider) return null;
-    return envelope.open(ref, held.record);
-  };
+  const open = (
+    owner: Owner,
+    { keyId, secretVersion, provider }: KeyView,
+  ): Promise<Secret | null> =>
+    opener.open({ owner: ownerName(owner), keyId, secretVersion }, provider);
 
   async function record(event: AccessEvent, stamp: Stamp): Promise<void> {
     const written = accessLog.append({

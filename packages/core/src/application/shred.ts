@@ -15,15 +15,19 @@ export interface Shredder {
 export function createShredder({
   secrets,
   host,
+  forget,
   wake,
 }: {
   secrets: SecretStore;
   host: Host;
+  /** Wipes what is kept in memory of a version. */
+  forget: (ref: SecretRef) => void;
   wake: () => void;
 }): Shredder {
   return {
     async shred(refs) {
       if (refs.length === 0) return false;
+      for (const ref of refs) forget(ref);
       const wiped = Promise.all(refs.map((ref) => secrets.shred(ref))).then(
         () => false,
         () => true,
