@@ -2,7 +2,7 @@
 export async function callsPerSecond(
   callers: number,
   ms: number,
-  call: () => Promise<void>,
+  call: () => Promise<unknown>,
 ): Promise<number> {
   const startedAt = performance.now();
   let calls = 0;

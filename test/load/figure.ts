@@ -13,6 +13,8 @@ export interface Figure {
   readonly baseline: { readonly name: string; readonly samples: readonly number[] };
   /** `null`: shown for orientation. */
   readonly goal: Goal | null;
+  /** What whoever reads the figure should know of this run. */
+  readonly note?: string;
 }
 
 /** A figure summed up. */

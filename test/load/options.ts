@@ -22,8 +22,8 @@ export interface Effort {
   readonly rounds: number;
   /** Length of one sample under load, in milliseconds. */
   readonly sampleMs: number;
-  /** Samples of each side beforehand that do not count: a server takes some 12,000 calls to reach its speed. */
-  readonly warmUps: number;
+  /** Longest load beforehand that does not count, in milliseconds. */
+  readonly warmUpMs: number;
   /** Events in the log of the rebuild and start-up figures. */
   readonly historyEvents: number;
   /** Starts of a process are dear, so there are fewer of them. */
@@ -32,5 +32,5 @@ export interface Effort {
 
 export const effortOf = ({ isQuick }: Options): Effort =>
   isQuick
-    ? { rounds: 3, sampleMs: 400, warmUps: 3, historyEvents: 20_000, starts: 3 }
-    : { rounds: 7, sampleMs: 1_200, warmUps: 2, historyEvents: 100_000, starts: 5 };
+    ? { rounds: 3, sampleMs: 350, warmUpMs: 2_000, historyEvents: 20_000, starts: 2 }
+    : { rounds: 7, sampleMs: 1_200, warmUpMs: 6_000, historyEvents: 100_000, starts: 5 };

@@ -2,7 +2,7 @@ import { type Figure, type Goal, judge } from "./figure.ts";
 
 /** One line of a terminal: verdict, value and baseline with their spreads, ratio, goal. */
 export function lineOf(figure: Figure): string {
-  const { name, unit, subject, baseline, goal } = figure;
+  const { name, unit, subject, baseline, goal, note } = figure;
   const judged = judge(figure);
   const mark = goal === null ? "" : judged.ok ? "ok" : "MISSED";
   return [
@@ -12,6 +12,7 @@ export function lineOf(figure: Figure): string {
     `${baseline.name} ${number(judged.baseline)} ${spread(baseline.samples)}`.padEnd(56),
     `${judged.ratio.toFixed(2)}x`.padEnd(8),
     goal === null ? "no goal" : `goal ${goalText(goal, unit)}`,
+    ...(note === undefined ? [] : [`(${note})`]),
   ].join(" ");
 }
 

@@ -44,19 +44,22 @@ export async function upsertAtUseCase(
   const metadata = JSON.stringify(event.metadata);
   let written = 0;
   const write = async (): Promise<void> => {
-    const id = Buffer.from(host.random.uuid().replaceAll("-", ""), "hex");
+    // In time's order, as the ids of keys are; the ids of events are digests, in no order.
+    const reference = Buffer.from(host.random.uuid().replaceAll("-", ""), "hex");
     const stream = keyringStream({ kind: "team", id: `raw-${written++}` });
-    await secrets.put(Buffer.concat([id, id, Buffer.from(stream)]), record);
-    await log.put(id, stream, 0, event.type, event.data, metadata);
+    await secrets.put(Buffer.concat([reference, reference, Buffer.from(stream)]), record);
+    await log.put(host.random.bytes(16), stream, 0, event.type, event.data, metadata);
   };
 
+  await callsPerSecond(64, effort.warmUpMs, upsert);
+  await callsPerSecond(64, effort.sampleMs, write);
   for (const { callers, goal } of LEVELS) {
-    const { subject, baseline } = await interleave(effort, {
-      subject: () => callsPerSecond(callers, effort.sampleMs, async () => void (await upsert())),
+    const { subject, baseline } = await interleave(effort.rounds, {
+      subject: () => callsPerSecond(callers, effort.sampleMs, upsert),
       baseline: () => callsPerSecond(callers, effort.sampleMs, write),
     });
     report({
-      name: `upsert at the use case, ${callers} callers`,
+      name: `upsert at the use case, ${callers} ${callers === 1 ? "caller" : "callers"}`,
       unit: "/s",
       subject,
       baseline: { name: "raw SQLite", samples: baseline },
