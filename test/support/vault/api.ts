@@ -34,7 +34,8 @@ export interface RoleCredentials {
 /** An engine with everything Keyledger needs in it. */
 export interface ProvisionedVault {
   readonly layout: VaultLayout;
+  /** The operator's secret id is good for one login; the others for any number. */
   readonly roles: Readonly<Record<VaultRole, RoleCredentials>>;
-  /** A fresh token of a role. */
+  /** A fresh token of a role, with a secret id of its own. */
   login(role: VaultRole): Promise<string>;
 }

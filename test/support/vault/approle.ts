@@ -10,7 +10,13 @@ import {
 } from "./answer.ts";
 import type { Backend, Operation } from "./backend.ts";
 import { type Body, integerOf, secondsOf, textOf } from "./body.ts";
-import { lifeOf, type RoleSettings, roleSettings, shownSettings } from "./role-settings.ts";
+import {
+  displayNameOf,
+  lifeOf,
+  type RoleSettings,
+  roleSettings,
+  shownSettings,
+} from "./role-settings.ts";
 import type { Storage } from "./storage.ts";
 import { authOf, type Tokens } from "./tokens.ts";
 import type { VaultClock } from "./vault-time.ts";
@@ -63,7 +69,7 @@ export function createAppRole(
     const token = tokens.issue({
       policies: role.policies,
       ...lifeOf(role),
-      displayName: "approle",
+      displayName: displayNameOf(mount),
       path: `${mount}login`,
       meta: { role_name: name },
     });

@@ -10,7 +10,13 @@ import {
 import type { Backend } from "./backend.ts";
 import { type Body, namesOf, textOf } from "./body.ts";
 import type { ServiceAccount } from "./control.ts";
-import { lifeOf, type RoleSettings, roleSettings, shownSettings } from "./role-settings.ts";
+import {
+  displayNameOf,
+  lifeOf,
+  type RoleSettings,
+  roleSettings,
+  shownSettings,
+} from "./role-settings.ts";
 import type { Storage } from "./storage.ts";
 import type { TokenReview } from "./token-review.ts";
 import { authOf, type Tokens } from "./tokens.ts";
@@ -42,7 +48,7 @@ export function createKubernetes(
     const token = tokens.issue({
       policies: role.policies,
       ...lifeOf(role),
-      displayName: `${account.namespace}-${account.name}`,
+      displayName: `${displayNameOf(mount)}-${account.namespace}-${account.name}`,
       path: `${mount}login`,
       meta: {
         role: name,

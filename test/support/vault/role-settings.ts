@@ -38,3 +38,10 @@ export function lifeOf({ ttlSeconds, maxTtlSeconds }: RoleSettings): {
   const longest = Math.min(maxTtlSeconds || SYSTEM_TTL_SECONDS, SYSTEM_TTL_SECONDS);
   return { maxTtlSeconds: longest, ttlSeconds: Math.min(ttlSeconds || longest, longest) };
 }
+
+/** What a token is called after the mount it was logged in through. */
+export const displayNameOf = (mount: string): string =>
+  mount
+    .replace(/^auth\//, "")
+    .replace(/\/$/, "")
+    .replaceAll("/", "-");
