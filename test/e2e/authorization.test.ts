@@ -251,4 +251,20 @@ describe("authorization over gRPC", () => {
     expect(repeat.text).toHaveLength(0);
     expect(repeat.apiKey).toStrictEqual(first.apiKey);
   });
+
+  it("keeps the request ids of keyrings and of each caller key apart", async () => {
+    using admin = grpcClient(AdminService, keyledger.grpc, { key: keyledger.keys.operator_key });
+    const owner = { kind: OwnerKind.TEAM, id: "apart" };
+    const issue = (label: string) => admin.issueApiKey({ role: Role.TEAM_ADMIN, owner, label });
+    const ids = [(await issue("a")).apiKey, (await issue("b")).apiKey].map(
+      (apiKey) => apiKey?.callerKeyId ?? "",
+    );
+    const requestId = "one-id-for-all";
+    for (const callerKeyId of ids) {
+      const { apiKey } = await admin.revokeApiKey({ callerKeyId, requestId });
+      expect(apiKey?.revokedAt).toBeDefined();
+    }
+    await admin.issueApiKey({ role: Role.TEAM_ADMIN, owner, label: "c", requestId });
+    await admin.setEntitlement({ owner, byok: Entitlement.ON, requestId });
+  });
 });

@@ -6,6 +6,7 @@ export {
 } from "./application/caller-key-text.ts";
 export type { CallerKeys, IssueWish } from "./application/caller-keys.ts";
 export { Canceller } from "./application/canceller.ts";
+export { holdsKey } from "./application/check.ts";
 export type { DeletedKey, DeleteTarget } from "./application/delete-key.ts";
 export { decodeData, encodeData } from "./application/event-codec.ts";
 export {

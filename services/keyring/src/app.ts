@@ -18,9 +18,12 @@ export interface KeyringApp {
 
 export function keyringApp(
   ledger: Ledger,
-  { status, ...parts }: Omit<GuardParts, "isGateOpen"> & { readonly status: () => Promise<Status> },
+  {
+    status,
+    ...parts
+  }: Omit<GuardParts, "isGateOpen" | "isFresh"> & { readonly status: () => Promise<Status> },
 ): KeyringApp {
-  const guard = createGuard({ ...parts, isGateOpen: ledger.isGateOpen });
+  const guard = createGuard({ ...parts, isGateOpen: ledger.isGateOpen, isFresh: ledger.isFresh });
   return {
     keyring: guarded(guard, KeyringService, POLICY.KeyringService, keyringService(ledger)),
     resolve: guarded(guard, ResolveService, POLICY.ResolveService, resolveService(ledger)),

@@ -5,6 +5,7 @@ import {
   AuditUnavailable,
   Cancelled,
   Corrupted,
+  EventIdReused,
   NotCaughtUp,
   OutcomeUnknown,
   type Rejection,
@@ -201,6 +202,14 @@ const FAULTS: readonly (readonly [new (...args: never[]) => Error, Row])[] = [
       retryAfterMs: 500,
     },
   ],
+  [
+    EventIdReused,
+    {
+      code: Code.FailedPrecondition,
+      reason: "IDEMPOTENCY_KEY_REUSED",
+      message: "the request id was used for another request: use a new one",
+    },
+  ],
   [Cancelled, { code: Code.Canceled, reason: "CANCELLED", message: "the call was cancelled" }],
   [
     Corrupted,
@@ -251,7 +260,7 @@ const UNKNOWN_PROVIDER = [{ field: "provider", description: "is not a supported 
 export function translate(error: unknown): ConnectError {
   if (error instanceof ConnectError && own.has(error)) return error;
   const row = FAULTS.find(([type]) => error instanceof type)?.[1] ?? INTERNAL;
-  return errorFrom(row, error instanceof NotCaughtUp ? { metadata: { lag: error.lag } } : {});
+  return errorFrom(row, {});
 }
 
 /** Whether a translated error stands for something nobody expected, which operators must see. */

@@ -1,6 +1,6 @@
 import type { ConnectError } from "@connectrpc/connect";
 import { Code } from "@connectrpc/connect";
-import { type Canceller, type Host, isRequestId, type Owner } from "@keyledger/core";
+import { type Canceller, type Host, isRequestId, NotCaughtUp, type Owner } from "@keyledger/core";
 import type { Authenticate, Credentials } from "./auth.ts";
 import { isUnexpected, refuse, translate } from "./errors.ts";
 import type { Call, Principal } from "./handlers.ts";
@@ -20,6 +20,8 @@ export interface Incoming extends Credentials {
 export interface Handle {
   readonly signal: Canceller;
   readonly sent: (() => void)[];
+  /** The call has ended; its use case may still be on its way. */
+  isOver?: boolean;
 }
 
 /** Default and longest deadline of a call, in milliseconds. */
@@ -27,11 +29,19 @@ const DEADLINE_MS = 5_000;
 const PROBING_DEADLINE_MS = 20_000;
 const DEADLINE_MAX_MS = 30_000;
 
+/** What a use case gets to say how it stands when its time is over, in milliseconds. */
+const LAST_WORD_MS = 100;
+
+/** A stream's caller is asked for again this often, in milliseconds: a revoked one is cut off. */
+const IDENTIFY_EVERY_MS = 1_000;
+
 const TRACEPARENT = /^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$/;
 
 export interface GuardParts {
   readonly authenticate: Authenticate;
   readonly isGateOpen: (owner: Owner) => boolean;
+  /** The views that callers and keys are looked up in are at the end of the log. */
+  readonly isFresh: () => boolean;
   readonly host: Host;
   /** Hears of every call that ended: method, `OK` or the code's name, seconds. */
   readonly observe: (method: string, code: string, seconds: number) => void;
@@ -57,8 +67,16 @@ export interface Guard {
 const STREAMS_PER_CALLER_MAX = 10;
 
 export function createGuard(parts: GuardParts): Guard {
-  const { authenticate, isGateOpen, host, observe, onFault } = parts;
+  const { authenticate, isGateOpen, isFresh, host, observe, onFault } = parts;
   const streams = new Map<string, number>();
+
+  /** Stopped views know revoked callers and deleted keys: from them only the status is told. */
+  async function identify(rule: Rule, incoming: Incoming): Promise<Principal> {
+    if (!rule.isToldWhenStale && !isFresh()) throw new NotCaughtUp("the views have stopped");
+    const principal = await authenticate(incoming);
+    authorize(rule, principal, isGateOpen);
+    return principal;
+  }
 
   async function admit(
     rule: Rule,
@@ -67,8 +85,7 @@ export function createGuard(parts: GuardParts): Guard {
     handle: Handle,
     endsAt: number,
   ): Promise<Call> {
-    const principal = await authenticate(incoming);
-    authorize(rule, principal, isGateOpen);
+    const principal = await identify(rule, incoming);
     const { correlationId, traceparent } = incoming;
     const correlation =
       correlationId !== undefined && isRequestId(correlationId)
@@ -91,7 +108,11 @@ export function createGuard(parts: GuardParts): Guard {
         time: host.clock.now(),
         ...(trace !== undefined && { traceparent: trace }),
       }),
-      afterSend: (task) => void handle.sent.push(task),
+      afterSend: (task) => {
+        // The listener runs them once, when the call has ended: what comes later is done at once.
+        if (handle.isOver) task();
+        else handle.sent.push(task);
+      },
     };
   }
 
@@ -114,10 +135,12 @@ export function createGuard(parts: GuardParts): Guard {
             (call) => handler(request, call),
           );
           const answer = await new Promise<O>((resolve, reject) => {
+            // Cancelled a little early, the use case itself can still say how it stands: written or not, or contended.
+            const lastWordMs = Math.min(LAST_WORD_MS, timeoutMs / 10);
             timer = setTimeout(() => {
               handle.signal.cancel();
-              reject(refuse("deadline-exceeded"));
-            }, timeoutMs);
+              timer = setTimeout(() => reject(refuse("deadline-exceeded")), lastWordMs);
+            }, timeoutMs - lastWordMs);
             answered.then(resolve, reject);
           });
           observe(method, "OK", (host.clock.monotonicMs() - startedAt) / 1_000);
@@ -126,6 +149,7 @@ export function createGuard(parts: GuardParts): Guard {
           throw failed(method, startedAt, error);
         } finally {
           clearTimeout(timer);
+          handle.isOver = true;
         }
       },
 
@@ -139,7 +163,14 @@ export function createGuard(parts: GuardParts): Guard {
           if (open >= STREAMS_PER_CALLER_MAX) throw refuse("too-many-streams");
           caller = call.principal.actor;
           streams.set(caller, open + 1);
-          yield* handler(request, call);
+          let identifiedMs = host.clock.monotonicMs();
+          for await (const answer of handler(request, call)) {
+            if (host.clock.monotonicMs() - identifiedMs > IDENTIFY_EVERY_MS) {
+              await identify(rule, incoming);
+              identifiedMs = host.clock.monotonicMs();
+            }
+            yield answer;
+          }
           observe(method, "OK", (host.clock.monotonicMs() - startedAt) / 1_000);
         } catch (error) {
           throw failed(method, startedAt, error);

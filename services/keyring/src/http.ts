@@ -2,6 +2,7 @@ import type { ConnectRouter, HandlerContext } from "@connectrpc/connect";
 import { fastifyConnectPlugin } from "@connectrpc/connect-fastify";
 import { Canceller } from "@keyledger/core";
 import type { FastifyInstance } from "fastify";
+import { withOwnWords } from "./connect-errors.ts";
 import type { Incoming } from "./guard.ts";
 import type { AnyMessage, GuardedService } from "./guarded.ts";
 
@@ -25,6 +26,7 @@ export const connectPlugin =
       writeMaxBytes: WRITE_BYTES_MAX,
       maxTimeoutMs: TIMEOUT_MAX_MS,
       acceptCompression: [],
+      requestGate: withOwnWords,
       requireConnectProtocolHeader: false,
       readUnknownFields: false,
       grpc: false,

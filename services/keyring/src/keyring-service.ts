@@ -27,7 +27,7 @@ export const keyringService = (
 ): Handlers<typeof KeyringService> => ({
   async upsertKey(request, call) {
     using secret = new Secret(request.secret);
-    const { key, isPrimary, probe, ...standing } = granted(
+    const { key, isPrimary, probe, wipePending, ...standing } = granted(
       await ledger.keys.upsertKey(writeCall(request, call), {
         provider: request.provider,
         secret,
@@ -35,7 +35,12 @@ export const keyringService = (
         location: clearable(request.location),
       }),
     );
-    return { key: keyTo(key, isPrimary), probe: probeTo(probe), ...standingTo(standing) };
+    return {
+      key: keyTo(key, isPrimary),
+      probe: probeTo(probe),
+      wipePending,
+      ...standingTo(standing),
+    };
   },
 
   async createKey(request, call) {

@@ -17,6 +17,8 @@ export interface Rule {
   readonly owner: "own-or-named" | "own-or-any" | "none";
   /** Refused to owners whose feature gate is off. */
   readonly isGated: boolean;
+  /** Answered even while the views stand still: it is what tells operators why. */
+  readonly isToldWhenStale?: boolean;
   /** May ask a provider, so it has the longer deadline. */
   readonly mayProbe?: boolean;
 }
@@ -60,6 +62,6 @@ export const POLICY = {
     listApiKeys: admin,
     revokeApiKey: admin,
     setEntitlement: { ...admin, owner: "own-or-named" },
-    getStatus: admin,
+    getStatus: { ...admin, isToldWhenStale: true },
   } satisfies Rows<typeof AdminService>,
 } as const;

@@ -3,7 +3,15 @@ import { invalid, type Ledger, PLATFORM } from "@keyledger/core";
 import { errorOf } from "./errors.ts";
 import type { Handlers } from "./handlers.ts";
 import { granted, ownerOf, readCall } from "./keyring-service.ts";
-import { boundedFrom, candidateTo, durationTo, standingTo, uuidFrom, zdrTo } from "./wire.ts";
+import {
+  assertNoKey,
+  boundedFrom,
+  candidateTo,
+  durationTo,
+  standingTo,
+  uuidFrom,
+  zdrTo,
+} from "./wire.ts";
 
 /** ResolveService: the only answer with material. */
 export const resolveService = (
@@ -58,6 +66,7 @@ function purposeFrom(text: string): string {
   if (text === "") return "inference";
   if (!PURPOSE.test(text))
     throw errorOf(invalid("purpose", "is not 1 to 64 of a-z 0-9 _ . - beginning with a letter"));
+  assertNoKey("purpose", text);
   return text;
 }
 
@@ -65,6 +74,7 @@ function purposeFrom(text: string): string {
 function providerFrom(text: string): string {
   if (!PROVIDER.test(text))
     throw errorOf(invalid("provider", "is not the canonical name of a provider"));
+  assertNoKey("provider", text);
   return text;
 }
 

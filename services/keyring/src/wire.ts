@@ -6,6 +6,7 @@ import {
   type CallerKeyView,
   type Candidate,
   type ExpectedEdit,
+  holdsKey,
   type Instant,
   invalid,
   isOwnerId,
@@ -59,7 +60,13 @@ export const ownerTo = ({ kind, id }: Owner): wire.Owner => ({
 export function requestIdFrom(text: string): string {
   if (text !== "" && !isRequestId(text))
     throw refused("request_id", "is not 1 to 64 of A-Z a-z 0-9 . _ -");
+  assertNoKey("request_id", text);
   return text;
+}
+
+/** What is recorded for ever must hold no credential, wherever somebody pasted it. */
+export function assertNoKey(field: string, text: string): void {
+  if (holdsKey(text)) throw refused(field, "looks like a credential (secret_in_metadata)");
 }
 
 export function expectedFrom(
@@ -311,6 +318,7 @@ export function boundedFrom(field: string, text: string | undefined): string | n
   if (text === undefined || text === "") return null;
   if (text.length > TEXT_MAX)
     throw refused(field, `is ${text.length} characters, the most is ${TEXT_MAX}`);
+  assertNoKey(field, text);
   return text;
 }
 

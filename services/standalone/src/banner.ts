@@ -69,7 +69,7 @@ function firstRequests({ addresses, isTls, shownKeys, keysFile }: BannerFacts, s
     "  Store a provider key (put a real one in), list, and use your own keys from now on:",
     "",
     `    curl -X PATCH ${scheme}://${addresses.http}/api/v1/byok/providers/openai \\`,
-    `      -H "X-Api-Key: $TEAM_KEY" -H 'Content-Type: application/json' -d '{"api_key":"sk-..."}'`,
+    `      -H "X-Api-Key: $TEAM_KEY" -H 'Content-Type: application/json' -d '{"api_key":"sk-put-your-own-key-here"}'`,
     `    curl ${scheme}://${addresses.http}/api/v1/byok/providers -H "X-Api-Key: $TEAM_KEY"`,
     `    curl -X PATCH ${scheme}://${addresses.http}/api/v1/byok/mode \\`,
     `      -H "X-Api-Key: $TEAM_KEY" -H 'Content-Type: application/json' -d '{"mode":"byok"}'`,

@@ -13,6 +13,7 @@ import {
 import { readStandaloneConfig } from "./config.ts";
 import { startStandalone } from "./standalone.ts";
 import { explain } from "./terminal.ts";
+import { readTlsFiles } from "./tls-files.ts";
 
 /** How long calls in flight may take to finish once the process was told to stop, in milliseconds. */
 const GRACE_MS = 10_000;
@@ -77,17 +78,13 @@ try {
         allowInsecureLoopback: config.insecureDev,
       }),
       verifyToken: tokens?.verify,
-      tls: config.tls && {
-        certificate: readFileSync(config.tls.cert),
-        key: readFileSync(config.tls.key),
-        clientCa: config.tls.clientCa === undefined ? undefined : readFileSync(config.tls.clientCa),
-      },
+      tls: config.tls && readTlsFiles(config.tls),
     },
-    { log, terminal: process.stdout, version },
+    { log, terminal: process.stdout, version, stopped },
   );
   log.info("stopping", { because: await stopped });
   const steps = await drain(
-    [...standalone.stopSteps, { name: "stores", run: () => opened.disposeAsync() }],
+    [...(standalone?.stopSteps ?? []), { name: "stores", run: () => opened.disposeAsync() }],
     GRACE_MS,
     host,
   );

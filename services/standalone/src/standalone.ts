@@ -1,12 +1,11 @@
 import { resolve as absolute } from "node:path";
-import { auditApp } from "@keyledger/audit";
+import { type AuditApp, auditApp } from "@keyledger/audit";
 import {
   type AuditSink,
   Canceller,
   createLedger,
   type Ledger,
   type LedgerPorts,
-  secondsAfter,
 } from "@keyledger/core";
 import {
   connectPlugin,
@@ -30,10 +29,12 @@ import {
   showHostPort,
   writePrivateFile,
 } from "@keyledger/runtime";
+import { type Background, startBackground } from "./background.ts";
 import { type Addresses, banner } from "./banner.ts";
 import { type StandaloneConfig, warningsOf } from "./config.ts";
 import { ensureFirstKeys, forgetFirstKeys } from "./init-keys.ts";
-import { progressLine, type Terminal } from "./terminal.ts";
+import type { Terminal } from "./terminal.ts";
+import { viewsCaughtUp } from "./views-caught-up.ts";
 
 /** What the composition root opened. */
 export interface StandalonePorts extends LedgerPorts {
@@ -50,16 +51,16 @@ export interface Standalone {
   readonly stopSteps: readonly DrainStep[];
 }
 
-const RETIRE_EVERY_MS = 60 * 60_000;
-
-/** All services in one process: views brought up to the log, first keys made, background work and listeners started. */
+/**
+ * All services in one process: views brought up to the log, background work and listeners started, first keys made.
+ * @returns `undefined` where it was told to stop before it was ready.
+ */
 export async function startStandalone(
   config: StandaloneConfig<unknown>,
   ports: StandalonePorts,
-  { log, terminal, version }: { log: Log; terminal: Terminal; version: string },
-): Promise<Standalone> {
-  const { host, tls } = ports;
-  const startedAt = host.clock.now();
+  options: { log: Log; terminal: Terminal; version: string; stopped: Promise<unknown> },
+): Promise<Standalone | undefined> {
+  const { log, terminal, stopped } = options;
   const ledger = createLedger(ports, {
     probePolicy: config.probePolicy,
     byokDefault: config.byokDefault,
@@ -67,24 +68,46 @@ export async function startStandalone(
   const relays = auditApp({
     feeds: { changes: ports.log, access: ports.accessLog },
     sink: ports.sink,
-    host,
+    host: ports.host,
   }).relays;
-  const background = startBackground(config, ports, ledger, relays, log);
-  await viewsCaughtUp(ledger, terminal);
+  const { accessRetentionMs } = config;
+  const background = startBackground(ports, { ledger, relays, log, accessRetentionMs });
+  try {
+    const ended = background.viewsEnded;
+    if (await viewsCaughtUp(ledger.projector, { ended, stopped, terminal })) {
+      return await serve(config, ports, options, { ledger, relays, background });
+    }
+  } catch (error) {
+    await background.stop();
+    throw error;
+  }
+  await background.stop();
+  return undefined;
+}
 
-  const first = await ensureFirstKeys({
-    callerKeys: ledger.callerKeys,
-    models: ports.models,
-    deploymentId: ports.deploymentId,
-    dataDirectory: config.dataDir,
-    file: config.initKeysFile,
-    host,
-  });
+/** Listens first and makes the first keys then: a start that finds its port taken must not have made any. */
+async function serve(
+  config: StandaloneConfig<unknown>,
+  ports: StandalonePorts,
+  { log, terminal, version }: { log: Log; terminal: Terminal; version: string },
+  {
+    ledger,
+    relays,
+    background,
+  }: { ledger: Ledger; relays: AuditApp["relays"]; background: Background },
+): Promise<Standalone> {
+  const { host, tls } = ports;
+  const startedAt = host.clock.now();
 
-  const notReady = (): readonly string[] => {
-    const { isCaughtUp, problem } = ledger.projector.state();
-    return isCaughtUp ? [] : [problem ?? "the views are catching up with the log"];
-  };
+  // Told to anybody: what exactly is wrong stands in the log and in GetStatus.
+  const notReady = (): readonly string[] =>
+    ledger.isFresh() ? [] : ["the views are not at the end of the log"];
+  const problems = (): readonly string[] => [
+    ...[ledger.projector.state(), relays.changes.state(), relays.access.state()].flatMap(
+      ({ problem }) => problem ?? [],
+    ),
+    ...background.ended().map((part) => `${part} ended: see the log line background-work-ended`),
+  ];
   const status = async (): Promise<Status> => {
     const followers = {
       views: ledger.projector.state(),
@@ -106,7 +129,7 @@ export async function startStandalone(
       })),
       shredBacklog: ports.models.pendingShredCount(),
       ready: notReady().length === 0,
-      problems: notReady(),
+      problems: problems(),
     };
   };
 
@@ -162,6 +185,15 @@ export async function startStandalone(
   );
   await edge.app.listen(config.httpListen);
   const scrape = await listenForMetrics(metrics, config.metricsListen);
+
+  const first = await ensureFirstKeys({
+    callerKeys: ledger.callerKeys,
+    models: ports.models,
+    deploymentId: ports.deploymentId,
+    dataDirectory: config.dataDir,
+    file: config.initKeysFile,
+    host,
+  });
 
   grpc.setReady(true);
   admin?.setReady(true);
@@ -233,64 +265,6 @@ export async function startStandalone(
 const LISTENERS_GRACE_MS = 8_000;
 
 const graceUntil = (signal: AbortSignal): number => (signal.aborted ? 0 : LISTENERS_GRACE_MS);
-
-/** Views, relays, reaper and collector, until told to stop. One that ends before is on record, and shown in the status. */
-function startBackground(
-  config: StandaloneConfig<unknown>,
-  ports: StandalonePorts,
-  ledger: Ledger,
-  relays: ReturnType<typeof auditApp>["relays"],
-  log: Log,
-): { readonly stop: () => Promise<void>; readonly lagSeconds: () => number } {
-  const { host } = ports;
-  const stop = new Canceller();
-  let caughtUpAtMs = host.clock.monotonicMs();
-  ledger.projector.onProgress(({ isCaughtUp }) => {
-    if (isCaughtUp) caughtUpAtMs = host.clock.monotonicMs();
-  });
-
-  const retire = async (): Promise<void> => {
-    const { accessRetentionMs } = config;
-    while (accessRetentionMs !== undefined && !stop.aborted) {
-      await ports.accessLog.retire(secondsAfter(host.clock.now(), -accessRetentionMs / 1_000));
-      await host.pause(RETIRE_EVERY_MS, stop);
-    }
-  };
-  const running = Object.entries({
-    views: ledger.projector.run(stop),
-    "audit-changes": relays.changes.run(stop),
-    "audit-access": relays.access.run(stop),
-    reaper: ledger.reaper.run(stop),
-    collector: ledger.collector.run(stop),
-    "data keys": ledger.opener.run(stop),
-    retention: retire(),
-  }).map(([part, run]) =>
-    run.catch((error: unknown) => log.error("background-work-ended", { part }, error)),
-  );
-  return {
-    lagSeconds: () =>
-      ledger.projector.state().isCaughtUp ? 0 : (host.clock.monotonicMs() - caughtUpAtMs) / 1_000,
-    async stop() {
-      stop.cancel();
-      await Promise.all(running);
-    },
-  };
-}
-
-/** Nothing is served from views that are behind. A rebuild shows how far it is. */
-async function viewsCaughtUp(ledger: Ledger, terminal: Terminal): Promise<void> {
-  const progress = progressLine(terminal);
-  await new Promise<void>((resolve) => {
-    const look = (isCaughtUp: boolean, events: number): void => {
-      if (isCaughtUp) resolve();
-      else if (events > 0)
-        progress.show(`  building the views: ${events.toLocaleString("en")} events`);
-    };
-    ledger.projector.onProgress((state, events) => look(state.isCaughtUp, events));
-    look(ledger.projector.state().isCaughtUp, 0);
-  });
-  progress.end();
-}
 
 function boundAddress(bound: unknown, asked: string): string {
   const isInfo = typeof bound === "object" && bound !== null && "port" in bound;

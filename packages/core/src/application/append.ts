@@ -20,6 +20,8 @@ export interface AppendAt {
   /** Revision of the stream's last event; `null` = it has none. */
   readonly revision: number | null;
   readonly lastHash: string;
+  /** What request ids are unique in: the owner of a keyring, the stream of a caller key. */
+  readonly scope: string;
   /** Canonical name of the owner the events are about; `null` = none. */
   readonly owner: string | null;
   readonly stamp: Stamp;
@@ -29,7 +31,7 @@ export interface AppendAt {
 }
 
 /**
- * Turns decided events into stored ones: ids derived from owner, actor, request, expected revision and index, so that a
+ * Turns decided events into stored ones: ids derived from scope, actor, request, expected revision and index, so that a
  * repeated attempt is the same append and a command decided again is another one; hashes chained to the stream's last.
  */
 export function prepare(
@@ -45,8 +47,7 @@ export function prepare(
   return events.map((event, index) => {
     const { actor, requestId } = at.stamp;
     const id =
-      at.idOf?.(event) ??
-      uuidV5(crypto, [at.owner ?? at.stream, actor, requestId, expected, String(index)]);
+      at.idOf?.(event) ?? uuidV5(crypto, [at.scope, actor, requestId, expected, String(index)]);
     const unchained = { id, type: event.type, data: encodeData(event), metadata };
     const linked = chained(crypto, prevHash, { ...unchained, stream: at.stream, revision });
     prevHash = linked.hash;

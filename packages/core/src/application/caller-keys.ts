@@ -137,6 +137,7 @@ export function createCallerKeys({
         stream: callerStream(id),
         revision: view?.revision ?? null,
         lastHash,
+        scope: callerStream(id),
         owner: owner && ownerName(owner),
         stamp,
         requestMac: mac,

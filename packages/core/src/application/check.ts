@@ -34,6 +34,9 @@ const WORD = /[A-Z]?[a-z]+|[A-Z]+|[0-9]+/g;
 /** Words and numbers that people join are some six characters long, what looks like one in a key about two. */
 const WORD_CHARACTERS_MIN = 4;
 
+/** Whether a text holds what begins like a key: for fields that gateways fill, where random ids are no offence. */
+export const holdsKey = (text: string): boolean => KEY_LIKE.test(text);
+
 /** Whether a text is likely a credential that was pasted into the wrong field. */
 export function looksLikeSecret(text: string): boolean {
   if (KEY_LIKE.test(text)) return true;

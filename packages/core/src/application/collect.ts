@@ -1,6 +1,6 @@
 import type { KeyringView } from "../domain/views.ts";
 import { parseOwnerName, secondsAfter } from "../domain/vocabulary.ts";
-import { Fault } from "../ports/faults.ts";
+import { Corrupted, Fault } from "../ports/faults.ts";
 import type { CancelSignal, Host } from "../ports/host.ts";
 import type { ReadModels } from "../ports/read-models.ts";
 import type { SecretRef, SecretStore } from "../ports/secret-store.ts";
@@ -14,17 +14,34 @@ const SCAN_PAGE = 500;
 /** Drops staged records that no event came to name: what a crash between sealing and appending left. */
 export function createCollector({
   loader,
+  isFresh,
   models,
   secrets,
   host,
 }: {
-  loader: KeyringLoader;
+  loader: Pick<KeyringLoader, "read">;
+  /** The views are at the end of the log. */
+  isFresh: () => boolean;
   models: ReadModels;
   secrets: SecretStore;
   host: Host;
 }): { collect(signal: CancelSignal): Promise<number>; run(signal: CancelSignal): Promise<void> } {
+  /** By the views first, then by the log itself: what was shredded cannot be brought back. */
+  async function isOrphan(ref: SecretRef): Promise<boolean> {
+    const owner = parseOwnerName(ref.owner);
+    if (!owner || isNamed(models.keyring(owner), ref)) return false;
+    try {
+      return !isNamed((await loader.read(owner)).view, ref);
+    } catch (error) {
+      // A stream that cannot be read says nothing; its records stay, and those of others are looked at.
+      if (error instanceof Corrupted) return false;
+      throw error;
+    }
+  }
+
   /** Candidates by the views, each then checked against the log itself. Answers how many were dropped. */
   async function collect(signal: CancelSignal): Promise<number> {
+    if (!isFresh()) return 0;
     const before = secondsAfter(host.clock.now(), -STAGED_AGE_S);
     let dropped = 0;
     for (let cursor: string | null = ""; cursor !== null && !signal.aborted; ) {
@@ -33,10 +50,7 @@ export function createCollector({
         limit: SCAN_PAGE,
       });
       for (const { ref, createdAt } of page.records) {
-        const owner = parseOwnerName(ref.owner);
-        if (createdAt >= before || !owner || isNamed(models.keyring(owner), ref)) continue;
-        const { view } = await loader.load(owner);
-        if (isNamed(view, ref)) continue;
+        if (createdAt >= before || !(await isOrphan(ref))) continue;
         await secrets.shred(ref);
         dropped++;
       }

@@ -1,3 +1,4 @@
+import type { KeyringEvent } from "../domain/events.ts";
 import type { Uuid } from "../domain/vocabulary.ts";
 import { ownerName } from "../domain/vocabulary.ts";
 import type { Host } from "../ports/host.ts";
@@ -33,8 +34,11 @@ export function createDeleteKey({
   host: Host;
 }): (call: WriteCall, target: DeleteTarget) => Promise<Answer<DeletedKey>> {
   return async (call, target) => {
+    const wipe = (events: readonly KeyringEvent[]) =>
+      shredder.shred(releasedBy(call.owner, events));
     const outcome = await handler.handle({
       ...call,
+      onUnsettled: (events) => void wipe(events),
       requestMac: requestMac({ mac, crypto: host.crypto }, ownerName(call.owner), "DeleteKey", {
         ...target,
         expected: call.expected === undefined ? "any" : String(call.expected),
@@ -45,13 +49,13 @@ export function createDeleteKey({
     const deleted = outcome.events.find((event) => event.type === "KeyDeleted");
     const key = deleted && outcome.before.keys.get(deleted.keyId);
     if (!key) return { rejected: { reason: "key-not-found" } };
-    const released = outcome.isRepeat ? [] : releasedBy(call.owner, outcome.events);
     return {
       keyId: key.keyId,
       provider: key.provider,
       autoSwitched: outcome.events.some(({ type }) => type === "ModeSet"),
       remainingKeys: outcome.keyring.keys.size,
-      wipePending: await shredder.shred(released),
+      // A repeat finishes what is unfinished: shredding twice changes nothing.
+      wipePending: await wipe(outcome.events),
       revision: outcome.keyring.editRevision,
       position: outcome.position,
     };

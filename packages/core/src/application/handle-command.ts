@@ -13,7 +13,7 @@ import {
   type Stamp,
 } from "../domain/vocabulary.ts";
 import { type EventLog, WrongExpectedRevision } from "../ports/event-log.ts";
-import { Cancelled } from "../ports/faults.ts";
+import { Cancelled, OutcomeUnknown } from "../ports/faults.ts";
 import type { CancelSignal, Host } from "../ports/host.ts";
 import { type AppendAt, appendSurely, asHappened, pauseAfterLostRace, prepare } from "./append.ts";
 import type { KeyringLoader } from "./load-keyring.ts";
@@ -32,6 +32,8 @@ export interface CommandRequest {
   readonly command: (keyring: KeyringView) => KeyringCommand | Rejection;
   /** Makes durable what the events will name, before they are appended. */
   readonly stage?: Staging;
+  /** The events are appended, and this process cannot show them: the call fails, and this is its last chance to act. */
+  readonly onUnsettled?: (events: readonly KeyringEvent[]) => void;
 }
 
 export interface Staging {
@@ -128,6 +130,7 @@ export function createCommandHandler({
       stream: keyringStream(owner),
       revision: keyring.view.revision,
       lastHash: keyring.lastHash,
+      scope: ownerName(owner),
       owner: ownerName(owner),
       stamp,
       requestMac,
@@ -171,7 +174,16 @@ export function createCommandHandler({
         return decided;
       });
       // A no-op waits as well: it was decided on events that the readers may not have seen yet.
-      if (!("rejected" in outcome)) await settled(outcome.position, request.signal);
+      if ("rejected" in outcome) return outcome;
+      try {
+        await settled(outcome.position, request.signal);
+      } catch (error) {
+        if (outcome.events.length === 0 || outcome.isRepeat) throw error;
+        request.onUnsettled?.(outcome.events);
+        throw new OutcomeUnknown("the write happened, and is not visible here yet", {
+          cause: error,
+        });
+      }
       return outcome;
     },
   };

@@ -64,7 +64,12 @@ export function createLedger(ports: LedgerPorts, settings: LedgerSettings) {
   const handler = createCommandHandler({ log, host, loader, settled });
 
   const reaper = createReaper({ handler, models, secrets, host });
-  const collector = createCollector({ loader, models, secrets, host });
+  // Views that stopped show keys that are gone and callers that are revoked: nothing may be answered from them.
+  const isFresh = (): boolean => {
+    const { isCaughtUp, problem } = projector.state();
+    return isCaughtUp && problem === null;
+  };
+  const collector = createCollector({ loader, isFresh, models, secrets, host });
   const opener = createMaterialOpener({ secrets, envelope, host });
   const shredder = createShredder({ secrets, host, forget: opener.forget, wake: reaper.wake });
 
@@ -103,6 +108,8 @@ export function createLedger(ports: LedgerPorts, settings: LedgerSettings) {
       isGateOpen: isOpen,
       zero: log.zero,
     }),
+    /** The views are at the end of the log, as far as this process knows. */
+    isFresh,
     /** The feature gate of an owner. */
     isGateOpen: (owner: Owner): boolean => isOpen(models.keyring(owner)),
   };

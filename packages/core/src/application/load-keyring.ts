@@ -12,6 +12,8 @@ const PAGE = 500;
 export interface KeyringLoader {
   /** The keyring at the end of its stream. */
   load(owner: Owner): Promise<Keyring>;
+  /** The same from the log alone, whatever is kept. */
+  read(owner: Owner): Promise<Keyring>;
   /** Takes note of a state that is known to be in the log. */
   keep(keyring: Keyring): void;
   /** An append failed: what is kept may not be the end of the stream any more. */
@@ -46,20 +48,25 @@ export function createKeyringLoader(log: EventLog): KeyringLoader {
     }
   };
 
+  async function readBeyond(known: Keyring): Promise<Keyring> {
+    const stream = keyringStream(known.view.owner);
+    for (let keyring = known; ; ) {
+      const page = await log.readStream(stream, { from: revisionOf(keyring) + 1, limit: PAGE });
+      keyring = page.map(happenedToKeyring).reduce(evolve, keyring);
+      if (page.length < PAGE) return keyring;
+    }
+  }
+
   return {
     keep,
     forget: (owner) => void kept.delete(ownerName(owner)),
 
+    read: (owner) => readBeyond(emptyKeyring(owner)),
+
     async load(owner) {
       const known = kept.get(ownerName(owner));
       if (known && log.isSoleWriter) return known;
-      let keyring = known ?? emptyKeyring(owner);
-      for (;;) {
-        const from = revisionOf(keyring) + 1;
-        const page = await log.readStream(keyringStream(owner), { from, limit: PAGE });
-        keyring = page.map(happenedToKeyring).reduce(evolve, keyring);
-        if (page.length < PAGE) break;
-      }
+      const keyring = await readBeyond(known ?? emptyKeyring(owner));
       keep(keyring);
       return keyring;
     },

@@ -155,6 +155,7 @@ export function createKeyWriter(parts: Parts): KeyWriter {
     const outcome = await handler.handle({
       ...call,
       requestMac: incoming.requestMac,
+      onUnsettled: (events) => void shredder.shred(releasedBy(call.owner, events)),
       stage: stageMaterial({ secrets, envelope }, call.owner, provider, material),
       command: (keyring) => {
         const now = keptLocation(incoming, keyring);
@@ -194,7 +195,7 @@ export function createKeyWriter(parts: Parts): KeyWriter {
       outcome.isRepeat && onlyProbed(outcome.events) ? refusalOf(probed, policy) : null;
     if (refusal) return rejected(refusal);
     if (!key) return rejected({ reason: "key-not-found" });
-    const released = outcome.isRepeat ? [] : releasedBy(call.owner, outcome.events);
+    const released = releasedBy(call.owner, outcome.events);
     return {
       key,
       isPrimary: primaryOf(outcome.keyring, key.provider) === key,
