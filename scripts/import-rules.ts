@@ -80,8 +80,8 @@ export const IMPORT_RULES: readonly ImportRule[] = [
     to: /^@keyledger\/contracts$/,
   },
   {
-    rule: "only the cluster adapters know the engines' clients",
-    from: /^(?!packages\/cluster\/)/,
+    rule: "only the cluster adapters, and the engines' counterparts in tests, know the engines' clients",
+    from: /^(?!packages\/cluster\/|test\/)/,
     to: /^(node-vault|kafkajs|@kurrent\/kurrentdb-client)($|\/)/,
   },
   {
