@@ -16,9 +16,21 @@ export default defineConfig({
         test: {
           name: "system",
           include: ["test/**/*.test.ts"],
+          exclude: ["test/engines/kafka/**"],
           pool: "forks",
           testTimeout: 30_000,
           hookTimeout: 30_000,
+        },
+      },
+      {
+        // Real engines: `npm run test:engines` starts and stops them.
+        test: {
+          name: "engines",
+          include: ["test/engines/kafka/**/*.test.ts"],
+          pool: "forks",
+          fileParallelism: false,
+          testTimeout: 120_000,
+          hookTimeout: 120_000,
         },
       },
     ],
