@@ -83,6 +83,7 @@ function block(tokens: Tokens, known: ReadonlySet<string> | null = KNOWN): Block
     if (known !== null && !known.has(name)) throw new Error(`policy: unknown key ${name}`);
     expect(tokens, "=");
     fields[name] = value(tokens);
+    tokens.skip(",");
   }
   return fields;
 }
