@@ -19,17 +19,24 @@ export function withOwnWords(context: HandlerContext): void {
 const isOurs = (error: ConnectError): boolean =>
   error.findDetails(ErrorInfoSchema).some(({ domain }) => domain === ERROR_DOMAIN);
 
-const WORDS: Partial<Record<Code, string>> = {
-  [Code.InvalidArgument]: "the request cannot be read as what it says it is",
-  [Code.ResourceExhausted]: "the message is too large",
-  [Code.Unimplemented]: "the request is of a kind that is not served here",
-  [Code.DeadlineExceeded]: "the deadline passed",
-  [Code.Canceled]: "the call was cancelled",
+const WORDS: Partial<Record<Code, readonly [reason: string, message: string]>> = {
+  [Code.ResourceExhausted]: ["TOO_LARGE", "the message is too large"],
+  [Code.Unimplemented]: ["UNIMPLEMENTED", "the request is of a kind that is not served here"],
+  [Code.DeadlineExceeded]: ["DEADLINE_EXCEEDED", "the deadline passed"],
+  [Code.Canceled]: ["CANCELLED", "the call was cancelled"],
 };
+const MALFORMED = [
+  "MALFORMED_REQUEST",
+  "the request cannot be read as what it says it is",
+] as const;
 
 function reword(error: ConnectError): void {
-  const rawMessage = WORDS[error.code] ?? "the request failed";
-  const info = { reason: "MALFORMED_REQUEST", domain: ERROR_DOMAIN, metadata: {} };
-  const details = [{ desc: ErrorInfoSchema, value: info }];
-  Object.assign(error, { rawMessage, message: rawMessage, details, metadata: new Headers() });
+  const [reason, message] = WORDS[error.code] ?? MALFORMED;
+  const info = { reason, domain: ERROR_DOMAIN, metadata: {} };
+  Object.assign(error, {
+    rawMessage: message,
+    message,
+    details: [{ desc: ErrorInfoSchema, value: info }],
+    metadata: new Headers(),
+  });
 }

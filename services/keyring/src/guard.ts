@@ -1,6 +1,13 @@
 import type { ConnectError } from "@connectrpc/connect";
 import { Code } from "@connectrpc/connect";
-import { type Canceller, type Host, isRequestId, NotCaughtUp, type Owner } from "@keyledger/core";
+import {
+  type Canceller,
+  type Host,
+  holdsKey,
+  isRequestId,
+  NotCaughtUp,
+  type Owner,
+} from "@keyledger/core";
 import type { Authenticate, Credentials } from "./auth.ts";
 import { isUnexpected, refuse, translate } from "./errors.ts";
 import type { Call, Principal } from "./handlers.ts";
@@ -87,10 +94,10 @@ export function createGuard(parts: GuardParts): Guard {
   ): Promise<Call> {
     const principal = await identify(rule, incoming);
     const { correlationId, traceparent } = incoming;
-    const correlation =
-      correlationId !== undefined && isRequestId(correlationId)
-        ? correlationId
-        : host.random.uuid();
+    // It is recorded for ever, so a key that was pasted here is replaced like any other bad id.
+    const isGood =
+      correlationId !== undefined && isRequestId(correlationId) && !holdsKey(correlationId);
+    const correlation = isGood ? correlationId : host.random.uuid();
     const trace =
       traceparent !== undefined && TRACEPARENT.test(traceparent) ? traceparent : undefined;
     return {
