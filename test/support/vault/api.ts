@@ -22,7 +22,7 @@ export interface VaultStandIn extends AsyncDisposable {
   /** What `sys/unseal` wants. */
   readonly unsealKey: string;
   readonly control: VaultControl;
-  /** In the order they came; grows while requests come. */
+  /** In the order they came, at least the latest 100,000; grows while requests come. */
   readonly requests: readonly VaultRequest[];
 }
 

@@ -76,6 +76,6 @@ export interface VaultControl {
   acceptServiceAccount(jwt: string, account: ServiceAccount | null): Promise<void>;
   /** Connections made from now on see the other certificate; those that stand are cut. */
   swapCertificate(certificate: { cert: string; key: string }): Promise<void>;
-  /** In the order they came, those under way included. */
+  /** In the order they came, those under way included; at least the latest 100,000. */
   requests(): Promise<readonly VaultRequest[]>;
 }

@@ -16,6 +16,9 @@ import { answerListVerb } from "./list-verb.ts";
 import { roleOf } from "./tokens.ts";
 import type { Asked, Vault } from "./vault.ts";
 
+/** Some 50 MB; a long run drops the older half when it gets there. */
+const REQUESTS_KEPT_MAX = 200_000;
+
 type Recorded = { -readonly [field in keyof VaultRequest]: VaultRequest[field] };
 
 /** The engine behind sockets, with what goes wrong there. */
@@ -54,6 +57,7 @@ export function createVaultServer(
       inFlight,
     };
     requests.push(recorded);
+    if (requests.length > REQUESTS_KEPT_MAX) requests.splice(0, REQUESTS_KEPT_MAX / 2);
     return recorded;
   };
 
