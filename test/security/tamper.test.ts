@@ -220,6 +220,8 @@ describe("a store of secrets that somebody edited", () => {
     expect(count("AccessRefused undecryptable")).toBe(Object.keys(refused).length);
     expect(records.filter(({ type }) => type === "AccessGranted")).toHaveLength(2);
     expect(brokenLinks(records)).toStrictEqual([]);
+    const alarms = keyledger.output().match(/"event":"call-failed".*"reason":"UNDECRYPTABLE"/g);
+    expect(alarms).toHaveLength(Object.keys(refused).length);
     for (const { material } of planted.values()) expect(keyledger.output()).not.toContain(material);
 
     // Storing such a key again heals it.

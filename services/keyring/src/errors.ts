@@ -265,7 +265,12 @@ export function translate(error: unknown): ConnectError {
 
 /** Whether a translated error stands for something nobody expected, which operators must see. */
 export const isUnexpected = (error: ConnectError): boolean =>
-  error.code === Code.Internal || error.code === Code.DataLoss;
+  error.code === Code.Internal ||
+  error.code === Code.DataLoss ||
+  reasonOf(error) === REJECTIONS.undecryptable.reason;
+
+export const reasonOf = (error: ConnectError): string =>
+  error.findDetails(ErrorInfoSchema)[0]?.reason ?? "";
 
 const own = new WeakSet<ConnectError>();
 

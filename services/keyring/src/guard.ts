@@ -9,7 +9,7 @@ import {
   type Owner,
 } from "@keyledger/core";
 import type { Authenticate, Credentials } from "./auth.ts";
-import { isUnexpected, refuse, translate } from "./errors.ts";
+import { isUnexpected, reasonOf, refuse, translate } from "./errors.ts";
 import type { Call, Principal } from "./handlers.ts";
 import type { Rule } from "./policy.ts";
 import { ownerFrom, type WireOwner } from "./wire.ts";
@@ -52,8 +52,8 @@ export interface GuardParts {
   readonly host: Host;
   /** Hears of every call that ended: method, `OK` or the code's name, seconds. */
   readonly observe: (method: string, code: string, seconds: number) => void;
-  /** Hears of what nobody expected, with the thrown thing for the log. */
-  readonly onFault: (method: string, error: unknown) => void;
+  /** Hears of what nobody expected, with the thrown thing for the log and the reason that callers were told. */
+  readonly onFault: (method: string, error: unknown, reason: string) => void;
 }
 
 /** What surrounds every method on every listener: who calls, whether it may, until when, and what is said where it fails. */
@@ -125,7 +125,7 @@ export function createGuard(parts: GuardParts): Guard {
 
   function failed(method: string, startedAt: number, error: unknown): ConnectError {
     const translated = translate(error);
-    if (isUnexpected(translated)) onFault(method, error);
+    if (isUnexpected(translated)) onFault(method, error, reasonOf(translated));
     observe(method, nameOf(translated.code), (host.clock.monotonicMs() - startedAt) / 1_000);
     return translated;
   }

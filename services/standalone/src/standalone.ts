@@ -146,7 +146,7 @@ async function serve(
     }),
     host,
     observe: metrics.requestDone,
-    onFault: (method, error) => log.error("call-failed", { method }, error),
+    onFault: (method, error, reason) => log.error("call-failed", { method, reason }, error),
     status,
   });
   const onMain = [app.keyring, app.audit, ...(config.adminListen ? [] : [app.admin])];
