@@ -19,12 +19,12 @@ export interface KafkaTopics {
   readonly checkpoints: string | null;
 }
 
-export const KAFKA_TOPICS: KafkaTopics = {
+export const KAFKA_TOPICS = {
   changes: "keyledger.audit.v1",
   access: "keyledger.access.v1",
   deadLetters: "keyledger.audit.dlq",
   checkpoints: "keyledger.checkpoint.v1",
-};
+} as const satisfies KafkaTopics;
 
 /** One batch that is on the topic. */
 export interface Delivery {

@@ -10,7 +10,7 @@ export interface KafkaConnection {
   readonly brokers: readonly string[];
   /** Shown in the brokers' logs and quotas. */
   readonly clientId: string;
-  /** Without it everything is sent in the clear. Certificates are always verified. */
+  /** Without it everything is sent in the clear, and there can be no login. Certificates are always verified. */
   readonly tls?: Pick<SecureContextOptions, "ca" | "cert" | "key">;
   readonly sasl?: KafkaLogin;
   readonly host: Host;
@@ -49,8 +49,16 @@ const CALL_MS = 25_000;
 const CONNECT_MS = 3_000;
 const RETRY = { initialRetryTime: 100, maxRetryTime: 1_000, multiplier: 2, factor: 0.2 };
 
-/** kafkajs behind a wall: nothing of it is seen outside this file, neither its types nor its words nor its sockets. */
+/**
+ * kafkajs behind a wall: nothing of it is seen outside this file, neither its types nor its words nor its sockets.
+ * @throws {Fault} where it would have to log in without TLS.
+ */
 export function openKafkaClient(connection: KafkaConnection): KafkaClient {
+  if (connection.sasl && !connection.tls) {
+    throw new Fault("a login to Kafka needs TLS: it would be sent in the clear", {
+      retryable: false,
+    });
+  }
   return new Client(connection);
 }
 

@@ -1,13 +1,28 @@
 import { Cancelled, OutcomeUnknown, StoreUnavailable } from "@keyledger/core";
-import type { KafkaTopics } from "../../packages/cluster/src/kafka-audit-sink.ts";
-import type { KafkaClient } from "../../packages/cluster/src/kafka-client.ts";
-import type { KafkaMessage } from "../../packages/cluster/src/kafka-message.ts";
+import type { KafkaTopics } from "../../../packages/cluster/src/kafka-audit-sink.ts";
+import type { KafkaClient } from "../../../packages/cluster/src/kafka-client.ts";
+import type { KafkaMessage } from "../../../packages/cluster/src/kafka-message.ts";
 
 /**
  * How a send may end badly: not begun; begun on some partitions only; complete, but its acknowledgement lost; complete
- * only after the next one, out of a broker that was slow; or with the whole process.
+ * only after the next one, out of a broker that was slow; or with the whole process, before anything or with a part of it
+ * sent, or with a value cut in half.
  */
-export type SendFault = "refused" | "partial" | "unacknowledged" | "late" | "killed";
+export type SendFault =
+  | "refused"
+  | "partial"
+  | "unacknowledged"
+  | "late"
+  | "killed-before"
+  | "killed"
+  | "torn";
+
+const NO_VALUE = new Uint8Array(0);
+
+const halved = (message: KafkaMessage): KafkaMessage => ({
+  ...message,
+  value: message.value.subarray(0, message.value.byteLength / 2),
+});
 
 /** Ends a process in the middle: what runs after it does nothing any more. */
 export class Killed extends Error {}
@@ -20,6 +35,7 @@ export class MemoryKafka {
   /** Asked before every send. */
   fault: (topic: string) => SendFault | undefined = () => undefined;
   sends = 0;
+  reads = 0;
 
   constructor(topics: KafkaTopics) {
     this.#topics = topics;
@@ -34,9 +50,10 @@ export class MemoryKafka {
         const fault = this.fault(topic);
         const late = this.#late;
         this.#late = [];
-        if (fault === "killed") {
+        if (fault === "killed-before" || fault === "killed" || fault === "torn") {
           isDead = true;
-          this.#append(topic, messages, (partition) => partition % 2 === 0);
+          if (fault === "killed") this.#append(topic, messages, (partition) => partition % 2 === 0);
+          if (fault === "torn") this.#append(topic, messages.map(halved));
           throw new Killed();
         }
         if (fault === "refused") {
@@ -47,11 +64,13 @@ export class MemoryKafka {
         for (const append of fault === "late" ? [] : late) append();
         if (fault !== undefined) throw new OutcomeUnknown("no Kafka broker answers");
       },
-      readAll: async (topic) =>
-        this.read(topic).map(({ key, value }) => ({
+      readAll: async (topic) => {
+        this.reads++;
+        return this.read(topic).map(({ key, value }) => ({
           key,
-          value: value.byteLength === 0 ? null : Buffer.from(value).toString(),
-        })),
+          value: value === NO_VALUE ? null : Buffer.from(value).toString(),
+        }));
+      },
       [Symbol.asyncDispose]: async () => {
         isDead = true;
       },
@@ -63,9 +82,14 @@ export class MemoryKafka {
     return (this.#partitions.get(topic) ?? []).flat();
   }
 
-  /** As somebody else would write it. */
-  put(topic: string, key: string, value: string): void {
-    this.#append(topic, [{ key, value: Buffer.from(value), headers: {}, timestamp: "0" }]);
+  /** As somebody else would write it; `null` = a record without value. */
+  put(topic: string, key: string, value: string | null): void {
+    const bytes = value === null ? NO_VALUE : Buffer.from(value);
+    this.copy(topic, { key, value: bytes, headers: {}, timestamp: "0" });
+  }
+
+  copy(topic: string, message: KafkaMessage): void {
+    this.#append(topic, [message]);
   }
 
   #append(
