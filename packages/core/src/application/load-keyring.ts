@@ -3,6 +3,7 @@ import { emptyKeyring, evolve, type Keyring } from "../domain/keyring.ts";
 import { keyringStream, type Owner, ownerName, type Revision } from "../domain/vocabulary.ts";
 import type { EventLog } from "../ports/event-log.ts";
 import { happenedToKeyring } from "./happened.ts";
+import { Recent } from "./recent.ts";
 
 /** Keyrings kept in memory: some 10 KB each in practice, so some 50 MB at most. */
 const KEPT_MAX = 5_000;
@@ -31,21 +32,14 @@ export interface KeyringLoader {
 }
 
 export function createKeyringLoader(log: EventLog): KeyringLoader {
-  const kept = new Map<string, Keyring>();
+  const kept = new Recent<Keyring>(KEPT_MAX);
 
   /** A state never takes the place of a later one: two loads may end in any order. */
   const keep = (keyring: Keyring): void => {
     const name = ownerName(keyring.view.owner);
     const known = kept.get(name);
     if (known && revisionOf(known) > revisionOf(keyring)) return;
-    kept.delete(name);
     kept.set(name, keyring);
-    if (kept.size > KEPT_MAX) {
-      for (const oldest of kept.keys()) {
-        kept.delete(oldest);
-        break;
-      }
-    }
   };
 
   async function readBeyond(known: Keyring): Promise<Keyring> {
@@ -59,7 +53,7 @@ export function createKeyringLoader(log: EventLog): KeyringLoader {
 
   return {
     keep,
-    forget: (owner) => void kept.delete(ownerName(owner)),
+    forget: (owner) => kept.delete(ownerName(owner)),
 
     read: (owner) => readBeyond(emptyKeyring(owner)),
 
