@@ -11,7 +11,7 @@ import {
   Role,
 } from "@keyledger/contracts";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { type Failure, failureOf, grpcClient } from "../support/grpc-client.ts";
+import { type Failure, failing, failureOf, grpcClient } from "../support/grpc-client.ts";
 import {
   type KeyledgerProcess,
   startKeyledger,
@@ -266,5 +266,26 @@ describe("authorization over gRPC", () => {
     }
     await admin.issueApiKey({ role: Role.TEAM_ADMIN, owner, label: "c", requestId });
     await admin.setEntitlement({ owner, byok: Entitlement.ON, requestId });
+  });
+
+  it("leaves a record of every Resolve by a known caller, whatever became of it", async () => {
+    const reasons = async () => {
+      using audit = grpcClient(AuditService, keyledger.grpc, { key: keys.get("auditor") });
+      const { records } = await audit.listRecords({ feed: Feed.ACCESS, pageSize: 500 });
+      return records.map(({ dataJson }) => JSON.parse(dataJson).reason as string);
+    };
+    const before = (await reasons()).length;
+    await call("resolve", keys.get("team-admin"), undefined);
+    await call("resolve", keys.get("service"), undefined);
+    await call("resolve", keys.get("service"), FOREIGN);
+    using resolver = grpcClient(ResolveService, keyledger.grpc, { key: keys.get("service") });
+    await failing(resolver.resolve({ owner: FOREIGN, provider: "openai", purpose: "Not OK" }));
+    await call("resolve", undefined, FOREIGN);
+    expect((await reasons()).slice(before)).toStrictEqual([
+      "ROLE_NOT_ALLOWED",
+      "OWNER_REQUIRED",
+      "MODE_NEO",
+      "INVALID_FIELDS",
+    ]);
   });
 });

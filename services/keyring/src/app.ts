@@ -21,9 +21,12 @@ export function keyringApp(
   {
     status,
     ...parts
-  }: Omit<GuardParts, "isGateOpen" | "isFresh"> & { readonly status: () => Promise<Status> },
+  }: Omit<GuardParts, "isGateOpen" | "isFresh" | "recordRefusal"> & {
+    readonly status: () => Promise<Status>;
+  },
 ): KeyringApp {
-  const guard = createGuard({ ...parts, isGateOpen: ledger.isGateOpen, isFresh: ledger.isFresh });
+  const { isGateOpen, isFresh, recordRefusal } = ledger;
+  const guard = createGuard({ ...parts, isGateOpen, isFresh, recordRefusal });
   return {
     keyring: guarded(guard, KeyringService, POLICY.KeyringService, keyringService(ledger)),
     resolve: guarded(guard, ResolveService, POLICY.ResolveService, resolveService(ledger)),

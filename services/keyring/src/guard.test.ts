@@ -30,6 +30,7 @@ function setUp(over: Partial<GuardParts> = {}) {
     authenticate: async () => operator,
     isGateOpen: () => true,
     isFresh: () => true,
+    recordRefusal: async () => {},
     host: nodeHost(),
     observe: (_method, code) => void observed.push(code),
     onFault: (_method, error) => void faults.push(error),

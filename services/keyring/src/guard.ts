@@ -7,6 +7,7 @@ import {
   isRequestId,
   NotCaughtUp,
   type Owner,
+  type Stamp,
 } from "@keyledger/core";
 import type { Authenticate, Credentials } from "./auth.ts";
 import { isUnexpected, reasonOf, refuse, translate } from "./errors.ts";
@@ -49,6 +50,8 @@ export interface GuardParts {
   readonly isGateOpen: (owner: Owner) => boolean;
   /** The views that callers and keys are looked up in are at the end of the log. */
   readonly isFresh: () => boolean;
+  /** Puts a refused call on record, where the policy asks for that. */
+  readonly recordRefusal: (owner: Owner | null, reason: string, stamp: Stamp) => Promise<void>;
   readonly host: Host;
   /** Hears of every call that ended: method, `OK` or the code's name, seconds. */
   readonly observe: (method: string, code: string, seconds: number) => void;
@@ -74,15 +77,32 @@ export interface Guard {
 const STREAMS_PER_CALLER_MAX = 10;
 
 export function createGuard(parts: GuardParts): Guard {
-  const { authenticate, isGateOpen, isFresh, host, observe, onFault } = parts;
+  const { authenticate, isGateOpen, isFresh, recordRefusal, host, observe, onFault } = parts;
   const streams = new Map<string, number>();
 
   /** Stopped views know revoked callers and deleted keys: from them only the status is told. */
   async function identify(rule: Rule, incoming: Incoming): Promise<Principal> {
     if (!rule.isToldWhenStale && !isFresh()) throw new NotCaughtUp("the views have stopped");
-    const principal = await authenticate(incoming);
-    authorize(rule, principal, isGateOpen);
-    return principal;
+    return authenticate(incoming);
+  }
+
+  /** What ids and times the call goes on record with. */
+  function circumstances(principal: Principal, { correlationId, traceparent }: Incoming) {
+    // It is recorded for ever, so a key that was pasted here is replaced like any other bad id.
+    const isGood =
+      correlationId !== undefined && isRequestId(correlationId) && !holdsKey(correlationId);
+    const correlation = isGood ? correlationId : host.random.uuid();
+    const trace =
+      traceparent !== undefined && TRACEPARENT.test(traceparent) ? traceparent : undefined;
+    const stamp = (requestId: string): Stamp => ({
+      actor: principal.actor,
+      actorType: principal.role,
+      requestId: requestId === "" ? host.random.uuid() : requestId,
+      correlationId: correlation,
+      time: host.clock.now(),
+      ...(trace !== undefined && { traceparent: trace }),
+    });
+    return { correlationId: correlation, traceparent: trace, stamp };
   }
 
   async function admit(
@@ -93,28 +113,21 @@ export function createGuard(parts: GuardParts): Guard {
     endsAt: number,
   ): Promise<Call> {
     const principal = await identify(rule, incoming);
-    const { correlationId, traceparent } = incoming;
-    // It is recorded for ever, so a key that was pasted here is replaced like any other bad id.
-    const isGood =
-      correlationId !== undefined && isRequestId(correlationId) && !holdsKey(correlationId);
-    const correlation = isGood ? correlationId : host.random.uuid();
-    const trace =
-      traceparent !== undefined && TRACEPARENT.test(traceparent) ? traceparent : undefined;
+    const known = circumstances(principal, incoming);
+    let owner: Owner | null = principal.owner;
+    try {
+      authorize(rule, principal, isGateOpen);
+      owner = rule.owner === "none" ? null : ownerOf(rule, principal, request);
+    } catch (error) {
+      if (rule.isRecorded) await recordRefusal(owner, reasonOf(translate(error)), known.stamp(""));
+      throw error;
+    }
     return {
       principal,
-      owner: rule.owner === "none" ? null : ownerOf(rule, principal, request),
-      correlationId: correlation,
-      traceparent: trace,
+      owner,
+      ...known,
       signal: handle.signal,
       remainingMs: () => endsAt - host.clock.monotonicMs(),
-      stamp: (requestId) => ({
-        actor: principal.actor,
-        actorType: principal.role,
-        requestId: requestId === "" ? host.random.uuid() : requestId,
-        correlationId: correlation,
-        time: host.clock.now(),
-        ...(trace !== undefined && { traceparent: trace }),
-      }),
       afterSend: (task) => {
         // The listener runs them once, when the call has ended: what comes later is done at once.
         if (handle.isOver) task();
@@ -173,7 +186,7 @@ export function createGuard(parts: GuardParts): Guard {
           let identifiedMs = host.clock.monotonicMs();
           for await (const answer of handler(request, call)) {
             if (host.clock.monotonicMs() - identifiedMs > IDENTIFY_EVERY_MS) {
-              await identify(rule, incoming);
+              authorize(rule, await identify(rule, incoming), isGateOpen);
               identifiedMs = host.clock.monotonicMs();
             }
             yield answer;

@@ -17,6 +17,8 @@ export interface Rule {
   readonly owner: "own-or-named" | "own-or-any" | "none";
   /** Refused to owners whose feature gate is off. */
   readonly isGated: boolean;
+  /** Leaves an access record also where it is refused at the door. */
+  readonly isRecorded?: boolean;
   /** Answered even while the views stand still: it is what tells operators why. */
   readonly isToldWhenStale?: boolean;
   /** May ask a provider, so it has the longer deadline. */
@@ -51,7 +53,7 @@ export const POLICY = {
     getMode: read,
   } satisfies Rows<typeof KeyringService>,
   ResolveService: {
-    resolve: { roles: ["service"], owner: "own-or-named", isGated: false },
+    resolve: { roles: ["service"], owner: "own-or-named", isGated: false, isRecorded: true },
   } satisfies Rows<typeof ResolveService>,
   AuditService: {
     listRecords: audit,

@@ -1,7 +1,12 @@
-import { ResolvePolicy, type ResolveService, Source } from "@keyledger/contracts";
-import { invalid, type Ledger, PLATFORM } from "@keyledger/core";
-import { errorOf } from "./errors.ts";
-import type { Handlers } from "./handlers.ts";
+import {
+  ResolvePolicy,
+  type ResolveRequest,
+  type ResolveService,
+  Source,
+} from "@keyledger/contracts";
+import { invalid, type Ledger, type Owner, PLATFORM, type ResolveQuestion } from "@keyledger/core";
+import { errorOf, reasonOf, translate } from "./errors.ts";
+import type { Call, Handlers } from "./handlers.ts";
 import { granted, ownerOf, readCall } from "./keyring-service.ts";
 import {
   assertNoKey,
@@ -15,47 +20,55 @@ import {
 
 /** ResolveService: the only answer with material. */
 export const resolveService = (
-  ledger: Pick<Ledger, "resolveKey" | "queries">,
-): Handlers<typeof ResolveService> => ({
-  async resolve(request, call) {
+  ledger: Pick<Ledger, "resolveKey" | "recordRefusal" | "queries">,
+): Handlers<typeof ResolveService> => {
+  /** The question as the core asks it. What is refused before it is asked goes on record as well. */
+  async function checked(request: ResolveRequest, call: Call): Promise<ResolveQuestion> {
     const owner = ownerOf(call);
-    const behind = await ledger.queries.caughtUpTo(readCall(request, call));
-    if (behind) throw errorOf(behind);
-    const { source, material, key, reason, alternatives, leaseSeconds, ...rest } = granted(
-      await ledger.resolveKey(
-        {
-          owner,
-          provider: providerFrom(request.provider),
-          policy: request.policy === ResolvePolicy.OWN_KEYS_FIRST ? "own-keys-first" : "mode",
-          model: boundedFrom("model", request.model),
-          userId: boundedFrom("user_id", request.userId),
-          callerKey: boundedFrom("caller_key", request.callerKey),
-          workspaceId:
-            request.workspaceId === undefined
-              ? null
-              : uuidFrom("workspace_id", request.workspaceId),
-          skip: skipFrom(request.skipKeyIds),
-          purpose: purposeFrom(request.purpose),
-        },
-        call.stamp(""),
-        call.signal,
-      ),
-    );
-    if (material) call.afterSend(() => material[Symbol.dispose]());
-    return {
-      source: source === "byok" ? Source.BYOK : Source.NEO,
-      ...(material && { material: material.use((bytes) => bytes) }),
-      keyId: key?.keyId ?? "",
-      secretVersion: key?.secretVersion ?? "",
-      ...(key && key.location !== null && { location: key.location }),
-      reason,
-      alternatives: alternatives.map(candidateTo),
-      lease: durationTo(leaseSeconds * 1_000),
-      platformFallbackAllowed: rest.platformFallbackAllowed,
-      declaredZdr: zdrTo(key?.declaredZdr ?? null),
-      ...standingTo(rest),
-    };
-  },
+    try {
+      const behind = await ledger.queries.caughtUpTo(readCall(request, call));
+      if (behind) throw errorOf(behind);
+      return questionFrom(owner, request);
+    } catch (error) {
+      await ledger.recordRefusal(owner, reasonOf(translate(error)), call.stamp(""));
+      throw error;
+    }
+  }
+
+  return {
+    async resolve(request, call) {
+      const { source, material, key, reason, alternatives, leaseSeconds, ...rest } = granted(
+        await ledger.resolveKey(await checked(request, call), call.stamp(""), call.signal),
+      );
+      if (material) call.afterSend(() => material[Symbol.dispose]());
+      return {
+        source: source === "byok" ? Source.BYOK : Source.NEO,
+        ...(material && { material: material.use((bytes) => bytes) }),
+        keyId: key?.keyId ?? "",
+        secretVersion: key?.secretVersion ?? "",
+        ...(key && key.location !== null && { location: key.location }),
+        reason,
+        alternatives: alternatives.map(candidateTo),
+        lease: durationTo(leaseSeconds * 1_000),
+        platformFallbackAllowed: rest.platformFallbackAllowed,
+        declaredZdr: zdrTo(key?.declaredZdr ?? null),
+        ...standingTo(rest),
+      };
+    },
+  };
+};
+
+const questionFrom = (owner: Owner, request: ResolveRequest): ResolveQuestion => ({
+  owner,
+  provider: providerFrom(request.provider),
+  policy: request.policy === ResolvePolicy.OWN_KEYS_FIRST ? "own-keys-first" : "mode",
+  model: boundedFrom("model", request.model),
+  userId: boundedFrom("user_id", request.userId),
+  callerKey: boundedFrom("caller_key", request.callerKey),
+  workspaceId:
+    request.workspaceId === undefined ? null : uuidFrom("workspace_id", request.workspaceId),
+  skip: skipFrom(request.skipKeyIds),
+  purpose: purposeFrom(request.purpose),
 });
 
 const PURPOSE = /^[a-z][a-z0-9_.-]{0,63}$/;

@@ -111,12 +111,11 @@ export function createCallerKeys({
   ): Promise<Answer<{ key: CallerKeyView; isRepeat: boolean }>> {
     for (;;) {
       const { view, lastHash, requests } = await load(id);
-      const answer = (key: CallerKeyView, isRepeat: boolean) => ({
-        key,
-        isRepeat,
-        revision: key.revision,
-        position: key.position,
-      });
+      // Whatever is answered, this process's own readers see it: a key that is revoked opens nothing here any more.
+      const answer = async (key: CallerKeyView, isRepeat: boolean) => {
+        await settled(key.position, signal);
+        return { key, isRepeat, revision: key.revision, position: key.position };
+      };
       const known = requests.find(
         (request) => request.actor === stamp.actor && request.requestId === stamp.requestId,
       );
@@ -148,8 +147,7 @@ export function createCallerKeys({
         const after = asHappened(at, [decision], stored, appended).reduce<
           CallerKeyView | undefined
         >((key, { event, ...place }) => projectCallerKey(key, event, place), view);
-        await settled(appended.position, signal);
-        return after ? answer(after, false) : rejected({ reason: "api-key-not-found" });
+        return after ? await answer(after, false) : rejected({ reason: "api-key-not-found" });
       } catch (error) {
         if (!(error instanceof WrongExpectedRevision)) throw error;
         await pauseAfterLostRace(host, signal);

@@ -6,7 +6,13 @@ import type {
   KeyringEvent,
   LedgerEvent,
 } from "../domain/events.ts";
-import { type Owner, parseOwnerName, type Role } from "../domain/vocabulary.ts";
+import {
+  type Owner,
+  type OwnerName,
+  ownerName,
+  parseOwnerName,
+  type Role,
+} from "../domain/vocabulary.ts";
 import { Corrupted } from "../ports/faults.ts";
 
 /**
@@ -224,7 +230,7 @@ export function decodeData(type: string, data: string): LedgerEvent {
     case "AccessRefused":
       return {
         type,
-        owner: read.ownerName("owner"),
+        owner: read.ownerNameOrNull("owner"),
         provider: read.text("provider"),
         model: read.textOrNull("model"),
         userId: read.textOrNull("userId"),
@@ -369,10 +375,9 @@ class Reader {
     return owner;
   }
 
-  ownerName(name: string): `${Owner["kind"]}.${string}` {
+  ownerNameOrNull(name: string): OwnerName | null {
     const owner = this.ownerOrNull(name);
-    if (!owner) throw this.#wrong(name);
-    return `${owner.kind}.${owner.id}`;
+    return owner && ownerName(owner);
   }
 
   nested(name: string): Reader {

@@ -21,6 +21,7 @@ import type { ProbePolicy } from "./probe-policy.ts";
 import { createProjector } from "./project.ts";
 import { createQueries } from "./queries.ts";
 import { createReaper } from "./reap.ts";
+import { createAccessRecorder } from "./record-access.ts";
 import { createResolveKey } from "./resolve-key.ts";
 import { createSetEntitlement, createSetMode } from "./set-mode.ts";
 import { createShredder } from "./shred.ts";
@@ -71,6 +72,7 @@ export function createLedger(ports: LedgerPorts, settings: LedgerSettings) {
   };
   const collector = createCollector({ loader, isFresh, models, secrets, host });
   const opener = createMaterialOpener({ secrets, envelope, host });
+  const recorder = createAccessRecorder({ accessLog, host });
   const shredder = createShredder({ secrets, host, forget: opener.forget, wake: reaper.wake });
 
   const isOpen = (view: KeyringView | undefined): boolean =>
@@ -103,11 +105,12 @@ export function createLedger(ports: LedgerPorts, settings: LedgerSettings) {
     resolveKey: createResolveKey({
       models,
       opener,
-      accessLog,
+      recorder,
       host,
       isGateOpen: isOpen,
       zero: log.zero,
     }),
+    recordRefusal: recorder.recordRefusal,
     /** The views are at the end of the log, as far as this process knows. */
     isFresh,
     /** The feature gate of an owner. */

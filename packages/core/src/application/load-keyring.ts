@@ -60,8 +60,9 @@ export function createKeyringLoader(log: EventLog): KeyringLoader {
     async load(owner) {
       const known = kept.get(ownerName(owner));
       if (known && log.isSoleWriter) return known;
+      const before = failures;
       const keyring = await readBeyond(known ?? emptyKeyring(owner));
-      keep(keyring);
+      if (failures === before) keep(keyring);
       return keyring;
     },
 

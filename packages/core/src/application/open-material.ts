@@ -83,7 +83,6 @@ export function createMaterialOpener({
     opening.set(name, fetched);
     try {
       const entry = await fetched;
-      // Destroyed meanwhile: what was fetched before is used for this call and kept for none.
       if (entry && opening.get(name) === fetched) keep(name, entry);
       return entry;
     } finally {
@@ -96,7 +95,10 @@ export function createMaterialOpener({
       const entry = await entryOf(ref);
       // The provider is bound into the record; the log says which one it must be.
       if (!entry || entry.record.provider !== provider) return null;
-      return envelope.decrypt(ref, entry.record, entry.dek);
+      const material = envelope.decrypt(ref, entry.record, entry.dek);
+      // Destroyed while it was fetched: it is kept for nobody, so it goes with its first use.
+      if (kept.get(nameOf(ref)) !== entry) entry.dek.fill(0);
+      return material;
     },
 
     forget(ref) {

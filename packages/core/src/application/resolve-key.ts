@@ -16,15 +16,12 @@ import {
   type Stamp,
   secondsBetween,
 } from "../domain/vocabulary.ts";
-import type { AccessLog } from "../ports/access-log.ts";
-import { AuditUnavailable, Cancelled } from "../ports/faults.ts";
+import { Cancelled } from "../ports/faults.ts";
 import type { CancelSignal, Host } from "../ports/host.ts";
 import type { ReadModels } from "../ports/read-models.ts";
 import type { Answer } from "./call.ts";
-import { Canceller } from "./canceller.ts";
-import { encodeData } from "./event-codec.ts";
-import { metadataOf } from "./metadata.ts";
 import type { MaterialOpener } from "./open-material.ts";
+import type { AccessRecorder } from "./record-access.ts";
 
 export interface ResolveQuestion {
   readonly owner: Owner;
@@ -53,9 +50,6 @@ export interface Resolved {
 /** A lease is short, since whoever holds one is not told of a deletion. */
 const LEASE_SECONDS = 60;
 
-/** An access record that takes longer counts as failed, in milliseconds: a hanging log must not hang every gateway. */
-const AUDIT_WAIT_MS = 250;
-
 /**
  * Decides who serves, records the access durably, then releases the material. The material is opened before the record
  * is written, so that the record says what really happened; it is wiped where the record fails.
@@ -64,14 +58,14 @@ const AUDIT_WAIT_MS = 250;
 export function createResolveKey({
   models,
   opener,
-  accessLog,
+  recorder,
   host,
   isGateOpen,
   zero,
 }: {
   models: ReadModels;
   opener: Pick<MaterialOpener, "open">;
-  accessLog: AccessLog;
+  recorder: Pick<AccessRecorder, "record">;
   host: Host;
   isGateOpen: (view: KeyringView) => boolean;
   /** Position answered for an owner without events. */
@@ -93,26 +87,6 @@ export function createResolveKey({
   ): Promise<Secret | null> =>
     opener.open({ owner: ownerName(owner), keyId, secretVersion }, provider);
 
-  async function record(event: AccessEvent, stamp: Stamp): Promise<void> {
-    const written = accessLog.append({
-      id: host.random.uuid(),
-      type: event.type,
-      data: encodeData(event),
-      metadata: metadataOf(stamp, { owner: event.owner, requestMac: "" }),
-    });
-    const timer = new Canceller();
-    const isLate = host.pause(AUDIT_WAIT_MS, timer).then(() => "late" as const);
-    try {
-      if ((await Promise.race([written, isLate])) === "late") throw new AuditUnavailable();
-    } catch (error) {
-      // What comes too late is still written, or fails unheard.
-      written.catch(() => {});
-      throw error instanceof AuditUnavailable ? error : new AuditUnavailable({ cause: error });
-    } finally {
-      timer.cancel();
-    }
-  }
-
   return async (question, stamp, signal) => {
     let { view, selection } = choose(question);
     let material: Secret | null = null;
@@ -130,13 +104,12 @@ export function createResolveKey({
     const rejection = rejectionOf(selection, material);
     try {
       if (signal.aborted) throw new Cancelled();
-      await record(
-        accessOf(question, stamp, view, selection, rejection, leaseSeconds),
-        stamp,
-      ).catch((error: unknown) => {
-        // A refusal releases nothing, so it stays a refusal even where it cannot be recorded.
-        if (!rejection) throw error;
-      });
+      await recorder
+        .record(accessOf(question, stamp, view, selection, rejection, leaseSeconds), stamp)
+        .catch((error: unknown) => {
+          // A refusal releases nothing, so it stays a refusal even where it cannot be recorded.
+          if (!rejection) throw error;
+        });
     } catch (error) {
       material?.[Symbol.dispose]();
       throw error;

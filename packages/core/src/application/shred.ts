@@ -28,7 +28,9 @@ export function createShredder({
     async shred(refs) {
       if (refs.length === 0) return false;
       for (const ref of refs) forget(ref);
-      const wiped = Promise.all(refs.map((ref) => secrets.shred(ref))).then(
+      // Again behind the wipe: until then, whoever had chosen the key before could still fetch it.
+      const wipe = (ref: SecretRef) => secrets.shred(ref).finally(() => forget(ref));
+      const wiped = Promise.all(refs.map(wipe)).then(
         () => false,
         () => true,
       );

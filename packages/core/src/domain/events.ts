@@ -127,7 +127,8 @@ export interface ApiKeyRevoked {
 export type CallerKeyEvent = ApiKeyIssued | ApiKeyRevoked;
 
 interface Access {
-  readonly owner: OwnerName;
+  /** `null` = a caller without an owner of its own named none. */
+  readonly owner: OwnerName | null;
   readonly provider: string;
   readonly model: string | null;
   readonly userId: string | null;
