@@ -1,4 +1,4 @@
-import { defineConfig } from "vitest/config";
+import { configDefaults, defineConfig } from "vitest/config";
 
 export default defineConfig({
   test: {
@@ -16,7 +16,7 @@ export default defineConfig({
         test: {
           name: "system",
           include: ["test/**/*.test.ts"],
-          exclude: ["test/engines/kafka/**"],
+          exclude: [...configDefaults.exclude, "test/engines/kafka/**"],
           pool: "forks",
           testTimeout: 30_000,
           hookTimeout: 30_000,
