@@ -2,7 +2,7 @@ import { type Child, startChild } from "./child.ts";
 import { h2load } from "./h2load.ts";
 import type { LoadJob, LoadResult } from "./load-job.ts";
 import { has, type Pinning } from "./machine.ts";
-import { settledCpuSeconds } from "./process-cpu.ts";
+import { cpuSeconds, settledCpuSeconds } from "./process-cpu.ts";
 
 /** What one sample of load cost its server. */
 export interface LoadSample {
@@ -37,7 +37,7 @@ export function openLoad(where: Pinning | undefined): Load {
 
   return {
     async on({ pid }, job) {
-      const before = await settledCpuSeconds(pid);
+      const before = cpuSeconds(pid);
       const { calls, failed, seconds } = await run(job);
       const cpu = (await settledCpuSeconds(pid)) - before;
       if (failed >= calls / 2) throw new Error(`${failed} of ${calls} calls failed`);

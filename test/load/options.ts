@@ -32,5 +32,5 @@ export interface Effort {
 
 export const effortOf = ({ isQuick }: Options): Effort =>
   isQuick
-    ? { rounds: 3, sampleMs: 350, warmUpMs: 2_000, historyEvents: 20_000, starts: 2 }
+    ? { rounds: 3, sampleMs: 350, warmUpMs: 1_500, historyEvents: 20_000, starts: 2 }
     : { rounds: 7, sampleMs: 1_200, warmUpMs: 6_000, historyEvents: 100_000, starts: 5 };

@@ -5,7 +5,7 @@ import { setTimeout as pause } from "node:timers/promises";
 const TICKS_PER_SECOND = 100;
 
 /** Work that goes on behind the last answer, as the delivery of audit records, ends within this time or is cut off here. */
-const SETTLE_MS_MAX = 2_000;
+const SETTLE_MS_MAX = 1_000;
 const QUIET_MS = 60;
 
 /** Processor time of a process so far, user and system, all threads, in seconds. Linux only. */
