@@ -33,6 +33,8 @@ export interface KeyringLoader {
 
 export function createKeyringLoader(log: EventLog): KeyringLoader {
   const kept = new Recent<Keyring>(KEPT_MAX);
+  // A load under way while an append failed may have read from before it.
+  let failures = 0;
 
   /** A state never takes the place of a later one: two loads may end in any order. */
   const keep = (keyring: Keyring): void => {
@@ -53,7 +55,10 @@ export function createKeyringLoader(log: EventLog): KeyringLoader {
 
   return {
     keep,
-    forget: (owner) => kept.delete(ownerName(owner)),
+    forget(owner) {
+      failures++;
+      kept.delete(ownerName(owner));
+    },
 
     read: (owner) => readBeyond(emptyKeyring(owner)),
 
