@@ -1,7 +1,6 @@
 import type { AuditApp } from "@keyledger/audit";
-import { Canceller, Fault, type Ledger, secondsAfter } from "@keyledger/core";
+import { Canceller, Fault, type Ledger, type LedgerPorts, secondsAfter } from "@keyledger/core";
 import type { Log } from "@keyledger/runtime";
-import type { StandalonePorts } from "./standalone.ts";
 
 /** Views, relays, reaper, collector, retention: what goes on whether anybody calls or not. */
 export interface Background {
@@ -17,7 +16,7 @@ export interface Background {
 const RETIRE_EVERY_MS = 60 * 60_000;
 
 export function startBackground(
-  { host, accessLog }: Pick<StandalonePorts, "host" | "accessLog">,
+  { host, accessLog }: Pick<LedgerPorts, "host" | "accessLog">,
   {
     ledger,
     relays,
