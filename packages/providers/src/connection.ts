@@ -3,7 +3,7 @@ import { once } from "node:events";
 import { isIP, connect as netConnect, type Socket } from "node:net";
 import { connect as tlsConnect } from "node:tls";
 import type { Host } from "@keyledger/core";
-import { type Unanswered, unanswered } from "./probe.ts";
+import { type Unanswered, unanswered } from "./question.ts";
 import { timeLimit } from "./time-limit.ts";
 
 const CONNECT_MS_MAX = 3000;

@@ -4,7 +4,7 @@ import type { Socket } from "node:net";
 import type { Clock } from "@keyledger/core";
 import { asciiText } from "./ascii.ts";
 import { hostnameOf } from "./connection.ts";
-import { type Answer, type Question, type Unanswered, unanswered } from "./probe.ts";
+import { type Answer, type Question, type Unanswered, unanswered } from "./question.ts";
 
 /** Enough for every list of models that is wanted. */
 const SUCCESS_BYTES_MAX = 1024 * 1024;

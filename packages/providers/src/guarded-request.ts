@@ -3,7 +3,7 @@ import type { Host } from "@keyledger/core";
 import { addressClass } from "./address-guard.ts";
 import { type Connect, type Destination, hostnameOf, openConnection } from "./connection.ts";
 import { exchange } from "./exchange.ts";
-import { type Answer, type Question, type Unanswered, unanswered } from "./probe.ts";
+import { type Answer, type Question, type Unanswered, unanswered } from "./question.ts";
 
 export interface Transport {
   readonly host: Pick<Host, "clock" | "pause">;

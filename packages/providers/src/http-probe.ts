@@ -9,8 +9,9 @@ import {
 import { rulesOf } from "./catalogue.ts";
 import { connectToChecked } from "./connection.ts";
 import { guardedRequest, retryAfterMs, type Target, type Transport } from "./guarded-request.ts";
-import { type Answer, type Ask, type Question, type Unanswered, unanswered } from "./probe.ts";
+import type { Ask } from "./probe.ts";
 import type { ProbeEndpoints } from "./probe-endpoints.ts";
+import { type Answer, type Question, type Unanswered, unanswered } from "./question.ts";
 import { timeLimit } from "./time-limit.ts";
 import { PROBE_FAULT, type Verdict } from "./verdict.ts";
 

@@ -1,7 +1,8 @@
 import { parseInstant } from "./instant.ts";
 import { isObject, member, parseJson } from "./json.ts";
 import { plainKey } from "./plain-key.ts";
-import { type Answer, oneRequest } from "./probe.ts";
+import { oneRequest } from "./probe.ts";
+import type { Answer } from "./question.ts";
 import type { ProviderRules } from "./rules.ts";
 import {
   ACCEPTED,

@@ -1,5 +1,5 @@
 import type { Instant, ProbeOutcome } from "@keyledger/core";
-import type { Unanswered } from "./probe.ts";
+import type { Unanswered } from "./question.ts";
 
 /**
  * What a probe found out, in our own words: an outcome, a code that never changes its meaning, and a fixed sentence.
