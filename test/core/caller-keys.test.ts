@@ -2,6 +2,7 @@ import { createHash } from "node:crypto";
 import {
   callerStream,
   type IssueWish,
+  NotCaughtUp,
   parseCallerKey,
   type Uuid,
   WrongExpectedRevision,
@@ -232,6 +233,53 @@ describe("a caller key that is revoked", () => {
       reason: "contention",
     });
     expect(process.time.elapsed()).toBeGreaterThan(2);
+  });
+});
+
+describe("an answer about a caller key", () => {
+  it("comes only when this process's readers see it, though it appended nothing", async () => {
+    await using process = await startProcess();
+    const { key, text } = await issue(process);
+    await using late = await startProcess({ storage: process.storage });
+    expect(late.ledger.callerKeys.recognise(textOf(text))).toBeDefined();
+    // This process hears of the revocation from the log alone, a while later.
+    let deliver = (): void => {};
+    const delivery = new Promise<void>((resolve) => {
+      deliver = resolve;
+    });
+    const commit = late.models.commit.bind(late.models);
+    const held: Parameters<typeof commit>[] = [];
+    late.models.commit = (...input) => void held.push(input);
+    void delivery.then(() => {
+      late.models.commit = commit;
+      for (const input of held) commit(...input);
+    });
+    await process.ledger.callerKeys.revoke(callOf(process, "r-1"), key.callerKeyId);
+    for (const requestId of ["r-1", "r-2"]) {
+      const answer = late.ledger.callerKeys.revoke(callOf(late, requestId), key.callerKeyId);
+      await expect(answer).rejects.toBeInstanceOf(NotCaughtUp);
+    }
+    deliver();
+    await delivery;
+    accepted(await late.ledger.callerKeys.revoke(callOf(late, "r-1"), key.callerKeyId));
+    expect(late.ledger.callerKeys.recognise(textOf(text))).toBeUndefined();
+  });
+});
+
+describe("a request id", () => {
+  it("may be used once for an owner's keyring and once for a caller key of that owner", async () => {
+    await using process = await startProcess();
+    const stamp = { ...operator, requestId: "r-1" };
+    accepted(
+      await process.ledger.setEntitlement(
+        { ...callOf(process, "r-1"), owner: team, stamp: stampOf(process, stamp), remainingMs: 1 },
+        "on",
+      ),
+    );
+    expect((await issue(process, {}, "r-1")).text).not.toBeNull();
+    expect(
+      (await issue(process, { owner: { kind: "team", id: "blue" } }, "r-2")).text,
+    ).not.toBeNull();
   });
 });
 

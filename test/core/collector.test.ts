@@ -1,4 +1,4 @@
-import { type SecretRef, StoreUnavailable, type Uuid } from "@keyledger/core";
+import { Corrupted, type SecretRef, StoreUnavailable, type Uuid } from "@keyledger/core";
 import { describe, expect, it } from "vitest";
 import {
   accepted,
@@ -46,13 +46,40 @@ describe("the collector", () => {
     expect(textOf(accepted(await resolve(process)).material)).toBe("sk-one");
   });
 
-  it("never drops what the log names, though the views do not show it yet", async () => {
+  it("never drops what the log names, though the views do not show it", async () => {
     await using process = await startProcess();
     await upsert(process, "sk-one");
     process.time.advance(60 * MINUTE);
+    const keyring = process.models.keyring.bind(process.models);
+    process.models.keyring = () => undefined;
+    expect(await collect(process)).toBe(0);
+    process.models.keyring = keyring;
+    expect(textOf(accepted(await resolve(process)).material)).toBe("sk-one");
+  });
+
+  it("looks at nothing while the views are not at the end of the log", async () => {
+    await using process = await startProcess();
+    await leaveStaged(process);
+    process.time.advance(60 * MINUTE);
     await using blind = await startProcess({ storage: process.storage, isFollowing: false });
     expect(await collect(blind)).toBe(0);
-    expect(textOf(accepted(await resolve(process)).material)).toBe("sk-one");
+    expect(blind.secrets.calls).toStrictEqual([]);
+    expect(await collect(process)).toBe(1);
+  });
+
+  it("leaves the records of a stream that cannot be read, and goes on with the others", async () => {
+    await using process = await startProcess();
+    const blue = { kind: "team", id: "blue" } as const;
+    await leaveStaged(process, "sk-red");
+    process.log.next("append", failBefore(new Error("the process died")));
+    await expect(upsert(process, "sk-blue", { owner: blue })).rejects.toThrow("died");
+    process.time.advance(60 * MINUTE);
+    process.log.always((method, proceed) =>
+      method === "readStream" ? Promise.reject(new Corrupted("damaged")) : proceed(),
+    );
+    process.log.next("readStream", (proceed) => proceed());
+    expect(await collect(process)).toBe(1);
+    expect(process.storage.secrets.records.size).toBe(1);
   });
 
   it("never drops what the log came to name after an answer was lost", async () => {

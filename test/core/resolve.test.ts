@@ -333,14 +333,17 @@ describe("deleted", () => {
     };
     let gone = -1;
     const readers = Array.from({ length: 4 }, reader);
-    for (let round = 0; round < 200; round++) {
-      await upsert(process, `sk-${round}`, { provider: "openai" });
-      accepted(await process.ledger.deleteKey(callOf(process), { soleKeyOf: "openai" }));
-      gone = round;
-      deletedAt = started;
+    try {
+      for (let round = 0; round < 200; round++) {
+        await upsert(process, `sk-${round}`, { provider: "openai" });
+        accepted(await process.ledger.deleteKey(callOf(process), { soleKeyOf: "openai" }));
+        gone = round;
+        deletedAt = started;
+      }
+    } finally {
+      isOver = true;
+      await Promise.all(readers);
     }
-    isOver = true;
-    await Promise.all(readers);
     expect(wrong).toStrictEqual([]);
     expect(started).toBeGreaterThan(200);
   });
