@@ -8,7 +8,9 @@ import {
   type Process,
   refusal,
   resolve,
+  stampOf,
   startProcess,
+  team,
   textOf,
   upsert,
 } from "./support/deployment.ts";
@@ -296,6 +298,47 @@ describe("the access record", () => {
     await upsert(process, "sk-one");
     accepted(await resolve(process));
     expect(process.time.pending()).toBe(0);
+  });
+});
+
+describe("a call that is refused before anybody looks for a key", () => {
+  it("is on record, with nothing of what it asked for", async () => {
+    await using process = await startProcess();
+    const stamp = stampOf(process, { actor: "caller.gateway", actorType: "service" });
+    await process.ledger.recordRefusal(team, "rate-limited", stamp);
+    await process.ledger.recordRefusal(null, "owner-required", stamp);
+    const nothing = {
+      type: "AccessRefused",
+      provider: "",
+      model: null,
+      userId: null,
+      callerKey: null,
+      workspaceId: null,
+      purpose: "",
+      service: "caller.gateway",
+      source: null,
+      keyId: null,
+      secretVersion: null,
+      revisionSeen: null,
+      leaseSeconds: null,
+    };
+    expect(records(process)).toStrictEqual([
+      { ...nothing, owner: "team.red", reason: "rate-limited" },
+      { ...nothing, owner: null, reason: "owner-required" },
+    ]);
+    const [first, second] = process.storage.accessLog.events;
+    expect(first?.metadata.owner).toBe("team.red");
+    expect(second?.metadata).not.toHaveProperty("owner");
+    expectUnbrokenChain(process.storage.accessLog.events);
+  });
+
+  it("stays refused where it cannot be recorded", async () => {
+    await using process = await startProcess();
+    process.accessLog.next("append", failBefore(down), hang);
+    await process.ledger.recordRefusal(team, "rate-limited", stampOf(process));
+    await process.ledger.recordRefusal(team, "rate-limited", stampOf(process));
+    expect(process.time.elapsed()).toBe(250);
+    expect(records(process)).toStrictEqual([]);
   });
 });
 

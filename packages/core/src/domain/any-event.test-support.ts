@@ -46,7 +46,7 @@ const metadata: { [Name in keyof KeyMetadata]: fc.Arbitrary<KeyMetadata[Name]> }
 };
 
 const access = {
-  owner: ownerName,
+  owner: orNull(ownerName),
   provider: text,
   model: orNull(text),
   userId: orNull(text),
