@@ -22,6 +22,12 @@ import { type JsonFigure, jsonOf, lineOf, notMeasured } from "./report.ts";
  * same run, since a machine by itself says little. The exit code tells whether all could be measured.
  */
 const options = readOptions(process.argv.slice(2));
+if ("problem" in options) {
+  process.stderr.write(
+    `bench: ${options.problem}\nusage: npm run bench -- [--quick] [--json FILE]\n`,
+  );
+  process.exit(2);
+}
 const effort = effortOf(options);
 const figures: JsonFigure[] = [];
 
@@ -61,10 +67,7 @@ await measure("figures of a long history", async () => {
   const host = nodeHost();
   const dataDirectory = join(directory.path, "data");
   {
-    await using embedded = await openEmbedded({
-      directory: dataDirectory,
-      host,
-    });
+    await using embedded = await openEmbedded({ directory: dataDirectory, host });
     await writeHistory(embedded.log, host, effort.historyEvents);
   }
   await measure("rebuild of the views", () => rebuild(dataDirectory, host, effort, report));

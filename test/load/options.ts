@@ -7,13 +7,17 @@ export interface Options {
   readonly jsonFile: string | undefined;
 }
 
-/** @throws {TypeError} on an argument it does not know. */
-export function readOptions(args: readonly string[]): Options {
-  const { values } = parseArgs({
-    args: [...args],
-    options: { quick: { type: "boolean", default: false }, json: { type: "string" } },
-  });
-  return { isQuick: values.quick, jsonFile: values.json };
+/** @returns the options, or what is wrong with the arguments. */
+export function readOptions(args: readonly string[]): Options | { readonly problem: string } {
+  try {
+    const { values } = parseArgs({
+      args: [...args],
+      options: { quick: { type: "boolean", default: false }, json: { type: "string" } },
+    });
+    return { isQuick: values.quick, jsonFile: values.json };
+  } catch (error) {
+    return { problem: error instanceof Error ? error.message : String(error) };
+  }
 }
 
 /** How much is measured. */

@@ -8,8 +8,14 @@ const TICKS_PER_SECOND = 100;
 const SETTLE_MS_MAX = 1_000;
 const QUIET_MS = 60;
 
-/** Processor time of a process so far, user and system, all threads, in seconds. Linux only. */
+/**
+ * Processor time of a process so far, user and system, all threads, in seconds.
+ * @throws {Error} elsewhere than on Linux.
+ */
 export function cpuSeconds(pid: number): number {
+  if (process.platform !== "linux") {
+    throw new Error("the processor time of another process is known on Linux only");
+  }
   const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
   // The second field is the command in parentheses and may hold anything; utime and stime are the 14th and 15th.
   const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
