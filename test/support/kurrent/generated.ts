@@ -16,6 +16,6 @@ import emptyMessage from "google-protobuf/google/protobuf/empty_pb.js";
 import timestamp from "google-protobuf/google/protobuf/timestamp_pb.js";
 
 export const { GossipService } = gossipService;
-export const { ServerFeaturesService } = featuresService;
+export const { ServerFeaturesClient, ServerFeaturesService } = featuresService;
 export const { StreamsService } = streamsService;
 export { any, emptyMessage, features, gossip, shared, status, streams, timestamp };
