@@ -24,6 +24,8 @@ export function readOptions(args: readonly string[]): Options | { readonly probl
 export interface Effort {
   /** Samples of each side; their medians are compared. */
   readonly rounds: number;
+  /** After this time no further samples are begun, in milliseconds: a machine that is busy otherwise takes long. */
+  readonly roundsMs: number;
   /** Length of one sample under load, in milliseconds. */
   readonly sampleMs: number;
   /** Longest load beforehand that does not count, in milliseconds. */
@@ -36,5 +38,19 @@ export interface Effort {
 
 export const effortOf = ({ isQuick }: Options): Effort =>
   isQuick
-    ? { rounds: 3, sampleMs: 350, warmUpMs: 1_500, historyEvents: 20_000, starts: 2 }
-    : { rounds: 7, sampleMs: 1_200, warmUpMs: 6_000, historyEvents: 100_000, starts: 5 };
+    ? {
+        rounds: 3,
+        roundsMs: 3_500,
+        sampleMs: 300,
+        warmUpMs: 1_200,
+        historyEvents: 20_000,
+        starts: 2,
+      }
+    : {
+        rounds: 7,
+        roundsMs: 25_000,
+        sampleMs: 1_200,
+        warmUpMs: 6_000,
+        historyEvents: 100_000,
+        starts: 5,
+      };

@@ -43,7 +43,7 @@ export async function underLoad(
   };
   await warmUp(echo);
   await warmUp(server);
-  const { subject, baseline } = await interleave(effort.rounds, {
+  const { subject, baseline } = await interleave(effort, {
     subject: () => sample(server),
     baseline: () => sample(echo),
   });

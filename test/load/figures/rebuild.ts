@@ -42,7 +42,7 @@ export async function rebuild(
     return events / ((performance.now() - startedAt) / 1_000);
   };
 
-  const samples = await interleave(effort.rounds, { subject: build, baseline: parse });
+  const samples = await interleave(effort, { subject: build, baseline: parse });
   report({
     name: `rebuild of the views, ${events.toLocaleString("en")} events`,
     unit: "/s",

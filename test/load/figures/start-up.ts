@@ -17,13 +17,16 @@ export async function startUp(
   report: (figure: Figure) => void,
 ): Promise<void> {
   await bringUpToDate(directory);
-  const { subject, baseline } = await interleave(effort.starts, {
-    subject: () => secondsToReady(directory),
-    baseline: async () => {
-      await using empty = await temporaryDirectory();
-      return secondsToReady(empty.path);
+  const { subject, baseline } = await interleave(
+    { ...effort, rounds: effort.starts },
+    {
+      subject: () => secondsToReady(directory),
+      baseline: async () => {
+        await using empty = await temporaryDirectory();
+        return secondsToReady(empty.path);
+      },
     },
-  });
+  );
   report({
     name: `start-up to ready, ${events.toLocaleString("en")} events`,
     unit: "s",

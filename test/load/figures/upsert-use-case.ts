@@ -54,7 +54,7 @@ export async function upsertAtUseCase(
   await callsPerSecond(64, effort.warmUpMs, upsert);
   await callsPerSecond(64, effort.sampleMs, write);
   for (const { callers, goal } of LEVELS) {
-    const { subject, baseline } = await interleave(effort.rounds, {
+    const { subject, baseline } = await interleave(effort, {
       subject: () => callsPerSecond(callers, effort.sampleMs, upsert),
       baseline: () => callsPerSecond(callers, effort.sampleMs, write),
     });
