@@ -107,15 +107,21 @@ function connectTo(bootstrap: readonly string[]) {
     );
     const messages: ReadMessage[] = [];
     if (open.size === 0) return messages;
-    const consumer = kafka.consumer({ groupId: `read-${randomUUID()}`, maxWaitTimeInMs: 100 });
+    const consumer = kafka.consumer({
+      groupId: `read-${randomUUID()}`,
+      maxWaitTimeInMs: 100,
+      retry: { restartOnFailure: async () => false },
+    });
     await consumer.connect();
     try {
       await consumer.subscribe({ topic, fromBeginning: true });
       const done = Promise.withResolvers<void>();
+      consumer.on(consumer.events.CRASH, ({ payload }) => done.reject(payload.error));
       await consumer.run({
         autoCommit: false,
-        eachBatch: async ({ batch: { partition, messages: batch, lastOffset } }) => {
-          for (const { key, value, headers, offset, timestamp } of batch) {
+        eachBatch: async ({ batch }) => {
+          const { partition } = batch;
+          for (const { key, value, headers, offset, timestamp } of batch.messages) {
             messages.push({
               partition,
               offset: BigInt(offset),
@@ -127,7 +133,8 @@ function connectTo(bootstrap: readonly string[]) {
               timestamp,
             });
           }
-          if (BigInt(lastOffset()) + 1n >= (open.get(partition) ?? 0n)) open.delete(partition);
+          if (BigInt(batch.lastOffset()) + 1n >= (open.get(partition) ?? 0n))
+            open.delete(partition);
           if (open.size === 0) done.resolve();
         },
       });
