@@ -63,7 +63,7 @@ export async function underLoad(
     unit: "/s",
     goal: goals.rate,
     ...(failed > 0 && {
-      note: `${failed} calls were refused: on this disk a commit took too long`,
+      note: `${failed} calls failed and are not counted`,
     }),
   });
 }
