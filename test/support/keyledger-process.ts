@@ -29,8 +29,8 @@ export interface LaunchedProcess extends AsyncDisposable {
   readonly ended: Promise<End>;
   /** Everything it wrote to standard output and standard error so far. */
   output(): string;
-  /** Standard output alone. */
-  standardOutput(): string;
+  /** The same, byte for byte. */
+  written(): { readonly stdout: Buffer; readonly stderr: Buffer };
   /** The addresses, once it serves. Fails when it ended, or took longer. */
   ready(withinMs?: number): Promise<Addresses>;
   /** Sends a signal and waits for its end. */
@@ -52,6 +52,8 @@ export interface KeyledgerProcess extends AsyncDisposable, Addresses {
   readonly ended: Promise<End>;
   /** Everything it wrote to standard output and standard error so far. */
   output(): string;
+  /** The same, byte for byte. */
+  written(): { readonly stdout: Buffer; readonly stderr: Buffer };
   /** Sends a signal and waits for its end. */
   end(signal?: StopSignal): Promise<End>;
 }
@@ -117,14 +119,12 @@ export function launchKeyledger(
     [...before, ...defaults.filter((flag) => !isGiven(flag, args)), ...args],
     { env: cleanEnvironment(env), stdio: ["ignore", "pipe", "pipe"], cwd, detached: isGroupLeader },
   );
-  const written: Buffer[] = [];
-  const standard: Buffer[] = [];
-  child.stdout.on("data", (chunk: Buffer) => {
-    written.push(chunk);
-    standard.push(chunk);
-  });
-  child.stderr.on("data", (chunk: Buffer) => void written.push(chunk));
-  const output = () => Buffer.concat(written).toString("utf8");
+  const chunks: { readonly name: "stdout" | "stderr"; readonly bytes: Buffer }[] = [];
+  for (const name of ["stdout", "stderr"] as const)
+    child[name].on("data", (bytes: Buffer) => void chunks.push({ name, bytes }));
+  const joined = (names: readonly string[]) =>
+    Buffer.concat(chunks.filter(({ name }) => names.includes(name)).map(({ bytes }) => bytes));
+  const output = () => joined(["stdout", "stderr"]).toString("utf8");
   // Not at its exit: what it wrote last is here only when its streams have closed too.
   const ended = new Promise<End>((resolve, reject) => {
     child.once("error", reject);
@@ -140,7 +140,7 @@ export function launchKeyledger(
     readyFile,
     ended,
     output,
-    standardOutput: () => Buffer.concat(standard).toString("utf8"),
+    written: () => ({ stdout: joined(["stdout"]), stderr: joined(["stderr"]) }),
     ready: (withinMs = READY_WITHIN_MS) => untilReady(child, readyFile, withinMs, output),
     end,
     async [Symbol.asyncDispose]() {
@@ -175,6 +175,7 @@ export async function startKeyledger(
     keys: JSON.parse(readFileSync(keysFile, "utf8")) as Keys,
     ended: launched.ended,
     output: launched.output,
+    written: launched.written,
     end: launched.end,
     [Symbol.asyncDispose]: () => launched[Symbol.asyncDispose](),
   };
