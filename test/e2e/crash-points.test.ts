@@ -15,6 +15,7 @@ import {
   startKeyledger,
   temporaryDirectory,
 } from "../support/keyledger-process.ts";
+import { patiently } from "../support/patiently.ts";
 import { KILL, type SourceEdit, withSourceEdits } from "../support/source-edits.ts";
 import { copyOf, StoredSecrets } from "../support/stored-secrets.ts";
 
@@ -40,7 +41,8 @@ function clientsOf({ grpc, keys }: KeyledgerProcess) {
     list: async () => (await keyring.listKeys({})).keys,
     async resolve() {
       const owner = { kind: OwnerKind.TEAM, id: "default" };
-      const { material } = await resolver.resolve({ ...OPENAI, ...SKIP_PLATFORM, owner });
+      const question = { ...OPENAI, ...SKIP_PLATFORM, owner };
+      const { material } = await patiently(() => resolver.resolve(question));
       return Buffer.from(material).toString("utf8");
     },
     [Symbol.dispose]: () => {
@@ -251,7 +253,8 @@ describe("a crash", () => {
     await live(directory.path, async ({ resolve }, keyledger) => {
       expect(await resolve()).toBe(OLD);
       const records = await accessesOf(keyledger);
-      expect(typesOf(records)).toStrictEqual(["AccessGranted", "AccessGranted"]);
+      expect(records.length).toBeGreaterThanOrEqual(2);
+      expect(new Set(typesOf(records))).toStrictEqual(new Set(["AccessGranted"]));
       expect(brokenLinks(records)).toStrictEqual([]);
     });
   });

@@ -26,6 +26,7 @@ import {
   temporaryDirectory,
 } from "../support/keyledger-process.ts";
 import { LedgerOfAcks } from "../support/ledger-of-acks.ts";
+import { patiently } from "../support/patiently.ts";
 import { filesBelow, StoredSecrets } from "../support/stored-secrets.ts";
 
 const KILLS = Number(process.env.KEYLEDGER_TEST_KILLS ?? 50);
@@ -187,7 +188,9 @@ async function inspectOwner(clients: Clients, ledger: LedgerOfAcks, owner: strin
     const enabled = [...keys].filter(([, key]) => key.provider === provider && !key.isDisabled);
     const resolved: string[] = [];
     while (resolved.length < enabled.length) {
-      const keyId = await resolveOnce(clients, ledger, owner, provider, resolved).catch((error) => {
+      const keyId = await patiently(() =>
+        resolveOnce(clients, ledger, owner, provider, resolved),
+      ).catch((error: unknown) => {
         throw new Error(`${owner} ${provider}: ${JSON.stringify(failureOf(error))}`);
       });
       if (keyId === undefined) break;

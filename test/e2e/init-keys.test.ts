@@ -13,6 +13,7 @@ import {
   START,
   temporaryDirectory,
 } from "../support/keyledger-process.ts";
+import { patiently } from "../support/patiently.ts";
 import { KILL, type SourceEdit, withSourceEdits } from "../support/source-edits.ts";
 
 const NAMES = ["operator_key", "service_key", "team_key"] as const;
@@ -30,7 +31,8 @@ async function expectAllWork({ grpc }: Addresses, keys: Keys): Promise<void> {
   const question = { owner: { kind: OwnerKind.TEAM, id: "default" }, provider: "openai" };
   const team = await keyring.getMode({}, { key: keys.team_key });
   expect(team.owner).toMatchObject({ kind: OwnerKind.TEAM, id: "default" });
-  expect((await resolver.resolve(question, { key: keys.service_key })).reason).toBe("MODE_NEO");
+  const resolve = () => resolver.resolve(question, { key: keys.service_key });
+  expect((await patiently(resolve)).reason).toBe("MODE_NEO");
   const { apiKeys } = await admin.listApiKeys({ includeEnded: true }, { key: keys.operator_key });
   expect(apiKeys).toHaveLength(3);
   for (const key of [keys.team_key, keys.service_key])

@@ -13,6 +13,7 @@ import {
   startKeyledger,
   temporaryDirectory,
 } from "../support/keyledger-process.ts";
+import { patiently } from "../support/patiently.ts";
 
 const SECRET = "sk-second-process-0123456789";
 
@@ -25,7 +26,8 @@ async function resolved({ grpc, keys }: KeyledgerProcess): Promise<string> {
   using resolver = grpcClient(ResolveService, grpc, { key: keys.service_key });
   const owner = { kind: OwnerKind.TEAM, id: "default" };
   const policy = ResolvePolicy.OWN_KEYS_FIRST;
-  const { material } = await resolver.resolve({ owner, provider: "openai", policy });
+  const question = { owner, provider: "openai", policy };
+  const { material } = await patiently(() => resolver.resolve(question));
   return Buffer.from(material).toString("utf8");
 }
 

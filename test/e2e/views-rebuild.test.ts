@@ -18,6 +18,7 @@ import {
   startKeyledger,
   temporaryDirectory,
 } from "../support/keyledger-process.ts";
+import { patiently } from "../support/patiently.ts";
 
 const owners = Array.from({ length: 6 }, (_, at) => ({ kind: OwnerKind.TEAM, id: `t-${at}` }));
 
@@ -58,7 +59,9 @@ async function shown({ grpc, keys }: KeyledgerProcess) {
   const perOwner = owners.map(async (owner) => ({
     keys: await keyring.listKeys({ owner, limit: 500 }),
     mode: await keyring.getMode({ owner }),
-    resolved: await resolver.resolve({ owner, provider: "openai", policy, model: "gpt-5" }),
+    resolved: await patiently(() =>
+      resolver.resolve({ owner, provider: "openai", policy, model: "gpt-5" }),
+    ),
   }));
   const { changesPosition } = await admin.getStatus({});
   return {

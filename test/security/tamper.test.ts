@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import {
   AdminService,
+  type AuditRecord,
   Feed,
   KeyringService,
   OwnerKind,
@@ -24,6 +25,7 @@ import {
   startKeyledger,
   temporaryDirectory,
 } from "../support/keyledger-process.ts";
+import { patiently } from "../support/patiently.ts";
 import { StoredSecrets } from "../support/stored-secrets.ts";
 
 const SEED = Number(process.env.KEYLEDGER_TEST_SEED ?? randomInt(2 ** 31));
@@ -59,7 +61,7 @@ async function resolve(
 ): Promise<string> {
   const policy = ResolvePolicy.OWN_KEYS_FIRST;
   const question = { owner, provider: "openai", policy, model, skipKeyIds: ["platform"] };
-  return resolver.resolve(question).then(
+  return patiently(() => resolver.resolve(question)).then(
     ({ material }) => Buffer.from(material).toString("utf8"),
     (error: unknown) => failureOf(error).reason,
   );
@@ -214,11 +216,20 @@ describe("a store of secrets that somebody edited", () => {
     // Nobody got anything, everybody who asked is on record, and the operator is told.
     using admin = grpcClient(AdminService, grpc, { key: keys.operator_key });
     const auditor = await admin.issueApiKey({ role: Role.AUDITOR, label: "tamper test" });
-    const { records } = await readFeed(grpc, Buffer.from(auditor.text).toString(), Feed.ACCESS);
-    const recorded = records.map(({ type, dataJson }) => `${type} ${JSON.parse(dataJson).reason}`);
-    const count = (text: string) => recorded.filter((entry) => entry === text).length;
-    expect(count("AccessRefused undecryptable")).toBe(Object.keys(refused).length);
-    expect(records.filter(({ type }) => type === "AccessGranted")).toHaveLength(2);
+    const accesses = async () =>
+      (await readFeed(grpc, Buffer.from(auditor.text).toString(), Feed.ACCESS)).records;
+    const keysOf = (records: readonly AuditRecord[], type: string, reason: RegExp) => {
+      const data = records
+        .filter((record) => record.type === type)
+        .map((r) => JSON.parse(r.dataJson));
+      return new Set(data.flatMap((access) => (reason.test(access.reason) ? access.keyId : [])));
+    };
+    // A refusal does not wait for its record.
+    await expect
+      .poll(async () => keysOf(await accesses(), "AccessRefused", /^undecryptable$/).size)
+      .toBe(Object.keys(refused).length);
+    const records = await accesses();
+    expect(keysOf(records, "AccessGranted", /./).size).toBe(2);
     expect(brokenLinks(records)).toStrictEqual([]);
     const alarms = keyledger.output().match(/"event":"call-failed".*"reason":"UNDECRYPTABLE"/g);
     expect(alarms).toHaveLength(Object.keys(refused).length);

@@ -92,6 +92,7 @@ const OPEN: ReadonlySet<string> = new Set([
   "DEADLINE_EXCEEDED",
   "CANCELLED",
   "SHUTTING_DOWN",
+  "AUDIT_UNAVAILABLE",
 ]);
 
 const moment = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 10));
