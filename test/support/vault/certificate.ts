@@ -102,5 +102,6 @@ const alternativeNames = (): Buffer =>
     sequence(der(0x82, Buffer.from("localhost")), der(0x87, Buffer.of(127, 0, 0, 1))),
   );
 
+/** Lines of 64 characters; an empty one at the end, where the last is full, OpenSSL refuses. */
 const pem = (content: Buffer): string =>
-  `-----BEGIN CERTIFICATE-----\n${content.toString("base64").replace(/.{64}/g, "$&\n")}\n-----END CERTIFICATE-----\n`;
+  `-----BEGIN CERTIFICATE-----\n${content.toString("base64").replace(/.{64}(?=.)/g, "$&\n")}\n-----END CERTIFICATE-----\n`;
