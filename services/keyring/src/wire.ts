@@ -205,8 +205,20 @@ const HEALTH = {
   quarantined: wire.KeyHealth.QUARANTINED,
 } as const satisfies Record<KeyView["health"], wire.KeyHealth>;
 
+/** Messages of keys that did not change since they were last asked for: views are shared and never changed in place. */
+const encoded = new WeakMap<KeyView, wire.ProviderKey>();
+
+/** A key as a message, which nobody may change: it is shared between answers. */
+export function keyTo(key: KeyView, isPrimary: boolean): wire.ProviderKey {
+  const known = encoded.get(key);
+  if (known?.primary === isPrimary) return known;
+  const message = messageOf(key, isPrimary);
+  encoded.set(key, message);
+  return message;
+}
+
 /** Named as the message it is, so that it is encoded as it stands and not copied first: lists are read often. */
-export const keyTo = (key: KeyView, isPrimary: boolean): wire.ProviderKey => ({
+const messageOf = (key: KeyView, isPrimary: boolean): wire.ProviderKey => ({
   $typeName: "keyledger.v1.ProviderKey",
   keyId: key.keyId,
   provider: key.provider,
