@@ -195,7 +195,7 @@ const providers = [
 ];
 
 /** Bedrock has a location and credentials that end; the others have neither. */
-const catalogue: ProviderCatalogue = {
+export const catalogue: ProviderCatalogue = {
   find: (name) => providers.find((provider) => provider.name === name),
   all: () => providers,
   parse(provider, material, location) {
@@ -232,7 +232,7 @@ export function deadline({ time }: Pick<Process, "time">, ms: number): AbortSign
   return abort.signal;
 }
 
-export const stampOf = ({ time }: Pick<Process, "time">, changes: Partial<Stamp> = {}): Stamp => ({
+export const stampOf = ({ time }: Pick<Served, "time">, changes: Partial<Stamp> = {}): Stamp => ({
   actor: "user.ann",
   actorType: "team-admin",
   requestId: random.uuid(),
@@ -242,7 +242,7 @@ export const stampOf = ({ time }: Pick<Process, "time">, changes: Partial<Stamp>
 });
 
 export const callOf = (
-  process: Pick<Process, "time">,
+  process: Pick<Served, "time">,
   {
     stamp,
     ...changes
@@ -270,8 +270,11 @@ export function refusal(answer: object): unknown {
   return answer.rejected;
 }
 
+/** What a request needs of a process. */
+type Served = Pick<Process, "ledger"> & { readonly time: Pick<SimulatedTime, "clock"> };
+
 export const upsert = (
-  process: Process,
+  process: Served,
   text: string,
   {
     provider = "openai",
@@ -294,7 +297,7 @@ export const upsert = (
 type CreateWish = Parameters<Ledger["keys"]["createKey"]>[1];
 
 export const create = (
-  process: Process,
+  process: Served,
   text: string,
   wish: Partial<Omit<CreateWish, "secret">> = {},
   call: Parameters<typeof callOf>[1] = {},
@@ -318,7 +321,7 @@ export const create = (
   });
 
 export const resolve = (
-  process: Process,
+  process: Served,
   question: Partial<Parameters<Ledger["resolveKey"]>[0]> = {},
   signal: AbortSignal = patience,
 ) =>
