@@ -1,4 +1,3 @@
-import { createHash } from "node:crypto";
 import {
   callerStream,
   type IssueWish,
@@ -375,26 +374,5 @@ describe("the list of caller keys", () => {
     const filter = { owner: null, includeEnded: true, pageSize: 10, pageToken: "nonsense" };
     const answer = process.ledger.queries.listCallerKeys(filter, anyTime);
     expect(refusal(await answer)).toMatchObject({ violations: [{ field: "page_token" }] });
-  });
-});
-
-describe("a derived id", () => {
-  it("is a UUID of version 5 over length-prefixed parts", async () => {
-    await using process = await startProcess();
-    const namespace = Buffer.from("6f1c2f0a6f0e4b5f9a433f1d7d0f5b9e", "hex");
-    const parts = ["caller-key", "caller.op", "r-1"].flatMap((part) => {
-      const length = Buffer.alloc(4);
-      length.writeUInt32BE(Buffer.byteLength(part));
-      return [length, Buffer.from(part)];
-    });
-    const digest = createHash("sha1")
-      .update(Buffer.concat([namespace, ...parts]))
-      .digest();
-    digest.writeUInt8((digest.readUInt8(6) & 0x0f) | 0x50, 6);
-    digest.writeUInt8((digest.readUInt8(8) & 0x3f) | 0x80, 8);
-    const hex = digest.toString("hex").slice(0, 32);
-    expect(process.ledger.callerKeys.idFor({ actor: "caller.op", requestId: "r-1" })).toBe(
-      hex.replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, "$1-$2-$3-$4-$5"),
-    );
   });
 });

@@ -327,6 +327,22 @@ describe("an append that stands there already", () => {
     expectUnbrokenChain(eventsOf(process.storage));
   });
 
+  it("of another process is told apart though the log is out of reach for a moment", async () => {
+    await using process = await startProcess();
+    await using other = await startProcess({ storage: process.storage });
+    const same = { stamp: { requestId: "r-1" } };
+    process.log.next(
+      "append",
+      first(() => other.ledger.setEntitlement(callOf(other, same), "on")),
+    );
+    const down = failBefore(new StoreUnavailable("restarting", { retryable: true }));
+    // The command reads the stream once before it appends.
+    process.log.next("readStream", (proceed) => proceed(), down, down);
+    const answer = accepted(await process.ledger.setEntitlement(callOf(process, same), "on"));
+    expect(answer.byok).toBe("on");
+    expect(typesOf(process.storage)).toStrictEqual(["EntitlementSet"]);
+  });
+
   it("of another process's reaper breaks no chain", async () => {
     await using process = await startProcess();
     await using other = await startProcess({ storage: process.storage });
