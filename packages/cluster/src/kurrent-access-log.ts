@@ -155,7 +155,7 @@ class AccessLogOnKurrent implements AccessLog, AsyncDisposable {
     this.#feed.assertOpen();
     await retireBefore(this.#connection, this.#streamName, (resolved) => {
       const record = decodeEvent(resolved, this.#positions, this.#names);
-      return record === undefined || (record.metadata["time"] ?? "") < olderThan;
+      return record === undefined || (record.metadata.time ?? "") < olderThan;
     });
   }
 
@@ -178,7 +178,7 @@ class AccessLogOnKurrent implements AccessLog, AsyncDisposable {
       this.#tip ??= await this.#readTip();
       const { revision: behind } = this.#tip;
       const events = this.#chain(batch, this.#tip);
-      const tip = { revision: behind + batch.length, hash: events.at(-1)?.metadata["hash"] ?? "" };
+      const tip = { revision: behind + batch.length, hash: events.at(-1)?.metadata.hash ?? "" };
       // Whatever comes of it, where the stream ends then has to be looked up.
       this.#tip = undefined;
       const acknowledged = await this.#append(behind, events);
@@ -249,7 +249,7 @@ class AccessLogOnKurrent implements AccessLog, AsyncDisposable {
     if (last === "retired") last = await this.#findRetired();
     if (last === "missing") return { revision: -1, hash: CHAIN_START };
     const record = decodeEvent(last, this.#positions, this.#names);
-    const hash = record?.metadata["hash"];
+    const hash = record?.metadata.hash;
     if (!record || hash === undefined) {
       throw new Corrupted(`stream ${this.#stream} ends with a record without a hash`);
     }

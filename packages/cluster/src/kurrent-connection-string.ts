@@ -105,7 +105,7 @@ function assertHosts(hosts: readonly string[], discover: boolean): void {
   if (discover && hosts.length > 1) throw refused("has several hosts together with +discover");
   for (const host of hosts) {
     const match = HOST.exec(host);
-    const port = Number(match?.groups?.["port"] ?? 2113);
+    const port = Number(match?.groups?.port ?? 2113);
     if (!match || port < 1 || port > 65_535) throw refused("has a host of the wrong form");
   }
 }
