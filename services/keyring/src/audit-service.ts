@@ -1,12 +1,17 @@
-import type { AuditService } from "@keyledger/contracts";
+import { create, toBinary } from "@bufbuild/protobuf";
+import { AuditRecordSchema, type AuditService } from "@keyledger/contracts";
 import type { Ledger, Pause } from "@keyledger/core";
 import { errorOf } from "./errors.ts";
 import type { Handlers } from "./handlers.ts";
 import { withHeartbeat } from "./heartbeat.ts";
+import { PAGE_BYTES_MAX, takeBytes } from "./page.ts";
 import { auditRecordTo, feedFrom, pageSizeFrom } from "./wire.ts";
 
 /** How long a followed feed may be quiet before the position is said again, in milliseconds. */
 const HEARTBEAT_MS = 10_000;
+
+const bytesOf = (record: ReturnType<typeof auditRecordTo>): number =>
+  toBinary(AuditRecordSchema, create(AuditRecordSchema, record)).byteLength;
 
 /** AuditService: both feeds, listed and followed. */
 export const auditService = (
@@ -20,7 +25,13 @@ export const auditService = (
       pageToken: request.pageToken,
     });
     if ("rejected" in page) throw errorOf(page.rejected);
-    return { records: page.records.map(auditRecordTo), nextPageToken: page.nextPageToken };
+    const found = page.records.map(auditRecordTo);
+    const records = takeBytes(found, bytesOf, PAGE_BYTES_MAX);
+    const isCut = records.length < found.length;
+    return {
+      records: [...records],
+      nextPageToken: isCut ? (records.at(-1)?.position ?? "") : page.nextPageToken,
+    };
   },
 
   async *followRecords(request, call) {

@@ -1,8 +1,9 @@
 import { type DescFile, type DescMessage, type DescService, toBinary } from "@bufbuild/protobuf";
 import { FileDescriptorProtoSchema } from "@bufbuild/protobuf/wkt";
 import { ReflectionService } from "@grpc/reflection";
+import { service as health } from "grpc-health-check";
 
-/** Tells clients what is served; off unless asked for. */
+/** Tells clients what is served, the health service included; off unless asked for. */
 export function reflection(services: readonly DescService[]): ReflectionService {
   const entries = services.flatMap((service) => {
     const fileDescriptorProtos = filesOf(service.file).map((file) =>
@@ -34,7 +35,12 @@ export function reflection(services: readonly DescService[]): ReflectionService 
       ]),
     ];
   });
-  return new ReflectionService(Object.fromEntries(entries));
+  // It comes described already, in another way than the contract does.
+  const described = Object.values(health).flatMap(({ path, requestType, responseType }) => [
+    [`${path} request`, requestType],
+    [`${path} response`, responseType],
+  ]);
+  return new ReflectionService(Object.fromEntries([...entries, ...described]));
 }
 
 /** A file and all it depends on, each once. */
