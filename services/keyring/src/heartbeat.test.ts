@@ -45,4 +45,25 @@ describe("a stream with a heartbeat", () => {
     }
     expect((await stream.next()).done).toBe(true);
   });
+
+  it("does not mind a source that cannot even be left in peace", async () => {
+    const { pause } = manualPause();
+    let isLeft = false;
+    const source: AsyncIterable<string> = {
+      [Symbol.asyncIterator]: () => ({
+        next: async () => ({ value: "first", done: false }),
+        return: async () => {
+          isLeft = true;
+          throw new Error("the feed is broken");
+        },
+      }),
+    };
+    // A rejection that nobody takes would end the process, as it ends a run of tests.
+    for await (const item of withHeartbeat(source, { everyMs: 1, pause, beat: () => "beat" })) {
+      expect(item).toBe("first");
+      break;
+    }
+    await turn();
+    expect(isLeft).toBe(true);
+  });
 });
