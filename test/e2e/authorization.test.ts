@@ -288,4 +288,30 @@ describe("authorization over gRPC", () => {
       "INVALID_FIELDS",
     ]);
   });
+
+  it("lists keys with the longest allow-lists page by page", async () => {
+    const owner = { kind: OwnerKind.TEAM, id: "long-lists" };
+    using keyring = grpcClient(KeyringService, keyledger.grpc, {
+      key: keyledger.keys.operator_key,
+    });
+    const list = { values: Array.from({ length: 100 }, (_, index) => `${index}`.padEnd(255, "ä")) };
+    for (let count = 0; count < 12; count++) {
+      await keyring.createKey({
+        owner,
+        provider: "mistral",
+        secret: Buffer.from(`m-0123456789abcdef-${count}`),
+        allowedModels: list,
+        allowedUsers: list,
+      });
+    }
+    const ids = new Set<string>();
+    for (let offset = 0; offset < 12; ) {
+      const page = await keyring.listKeys({ owner, offset, limit: 500 });
+      expect(page.totalCount).toBe(12);
+      for (const { keyId } of page.keys) ids.add(keyId);
+      offset += page.keys.length;
+      expect(page.keys.length).toBeGreaterThan(0);
+    }
+    expect(ids.size).toBe(12);
+  });
 });

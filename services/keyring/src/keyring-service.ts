@@ -2,10 +2,12 @@ import type { KeyringService } from "@keyledger/contracts";
 import { type Answer, type Ledger, type Owner, Secret, type WriteCall } from "@keyledger/core";
 import { errorOf, refuse } from "./errors.ts";
 import type { Call, Handlers } from "./handlers.ts";
+import { PAGE_BYTES_MAX, takeBytes } from "./page.ts";
 import {
   clearable,
   expectedFrom,
   instantFrom,
+  keyBytesMax,
   keyTo,
   listChangeFrom,
   listFrom,
@@ -159,8 +161,9 @@ export const keyringService = (
         readCall(request, call),
       ),
     );
+    const messages = keys.map(({ key, isPrimary }) => keyTo(key, isPrimary));
     return {
-      keys: keys.map(({ key, isPrimary }) => keyTo(key, isPrimary)),
+      keys: [...takeBytes(messages, keyBytesMax, PAGE_BYTES_MAX)],
       totalCount,
       configuredKeys,
       mode: modeTo(mode),

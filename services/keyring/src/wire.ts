@@ -245,6 +245,17 @@ const messageOf = (key: KeyView, isPrimary: boolean): wire.ProviderKey => ({
   primary: isPrimary,
 });
 
+/** Bytes of everything about a key but what people write: ids, times, flags, label, and their tags. */
+const FIXED_BYTES_MAX = 700;
+
+/** No key takes more bytes than this says; quicker than encoding it. A character takes three bytes at most. */
+export const keyBytesMax = (key: wire.ProviderKey): number =>
+  [key.allowedModels, key.allowedUsers, key.allowedCallerKeys].reduce(
+    (bytes, list) =>
+      bytes + (list?.values.reduce((sum, value) => sum + value.length * 3 + 3, 0) ?? 0),
+    FIXED_BYTES_MAX + ((key.name?.length ?? 0) + (key.location?.length ?? 0)) * 3,
+  );
+
 const OUTCOMES = {
   valid: wire.ProbeOutcome.VALID,
   "valid-limited": wire.ProbeOutcome.VALID_LIMITED,

@@ -18,6 +18,7 @@ import {
   type UpsertKeyRequestSchema,
   type UpsertKeyResponse,
 } from "@keyledger/contracts";
+import { everyPage } from "../every-page.ts";
 import { Failure, invalid } from "../failure.ts";
 import { instantText } from "../instant.ts";
 import type { Body, Shape } from "../json-body.ts";
@@ -40,7 +41,7 @@ export const neo = (keyring: KeyringClient): Dialect => ({
       path: "/api/v1/byok/providers",
       where: nowhere,
       decode: () => LIST_PRIMARIES,
-      call: keyring.listKeys,
+      call: everyPage(keyring.listKeys),
       encode: listTo,
     }),
     route({

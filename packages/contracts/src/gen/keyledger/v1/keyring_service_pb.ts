@@ -1137,7 +1137,8 @@ export const KeyringService: GenService<{
     output: typeof GetKeyResponseSchema;
   },
   /**
-   * Lists an owner's keys by provider, group and order.
+   * Lists an owner's keys by provider, group and order. A page may hold fewer keys than asked for: an answer stays below
+   * 1 MiB. The next page then begins at the offset behind the last key.
    *
    * @generated from rpc keyledger.v1.KeyringService.ListKeys
    */
