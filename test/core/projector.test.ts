@@ -10,6 +10,7 @@ import { describe, expect, it } from "vitest";
 import {
   accepted,
   anyTime,
+  callOf,
   deadline,
   newStorage,
   type Process,
@@ -302,5 +303,29 @@ describe("an acknowledgement", () => {
     await expect(upsert(process, "sk-one", call)).rejects.toBeInstanceOf(OutcomeUnknown);
     await using restarted = await startProcess({ storage: process.storage });
     expect(accepted(await upsert(restarted, "sk-one", call)).key.label).toBe("...-one");
+  });
+
+  it("that appended nothing, or repeats an earlier one, is only behind in time then", async () => {
+    const { process } = await still();
+    await using writer = await startProcess({ storage: process.storage });
+    const call = { stamp: { requestId: "r-1" } };
+    await upsert(writer, "sk-one", call);
+    await expect(upsert(process, "sk-one", call)).rejects.toBeInstanceOf(NotCaughtUp);
+    const noOp = process.ledger.setMode(callOf(process), "neo");
+    await expect(noOp).rejects.toBeInstanceOf(NotCaughtUp);
+  });
+
+  it("is not waited for in vain: what a deletion gave up is destroyed all the same", async () => {
+    const { process } = await still();
+    await using writer = await startProcess({ storage: process.storage });
+    await upsert(writer, "sk-one");
+    const deletion = process.ledger.deleteKey(callOf(process), { soleKeyOf: "openai" });
+    await expect(deletion).rejects.toBeInstanceOf(OutcomeUnknown);
+    await expect.poll(() => process.storage.secrets.records.size).toBe(0);
+  });
+
+  it("of an owner without events waits for nothing", async () => {
+    const { process } = await still();
+    accepted(await process.ledger.setMode(callOf(process), "neo"));
   });
 });

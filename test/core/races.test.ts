@@ -1,4 +1,5 @@
 import {
+  Cancelled,
   createLedger,
   EventIdReused,
   keyringStream,
@@ -367,6 +368,38 @@ describe("an append that stands there already", () => {
     const shredded = eventsOf(process.storage).filter(({ type }) => type === "SecretShredded");
     const versions = shredded.map(({ data }) => JSON.parse(data).secretVersion);
     expect(new Set(versions).size).toBe(versions.length);
+  });
+});
+
+describe("a call that is over", () => {
+  it("while it waits for its turn touches nothing", async () => {
+    await using process = await startProcess();
+    const abort = new AbortController();
+    process.log.next(
+      "append",
+      first(async () => abort.abort()),
+    );
+    const turn = process.ledger.setEntitlement(callOf(process), "on");
+    const late = process.ledger.deleteKey(callOf(process, { signal: abort.signal }), {
+      soleKeyOf: "openai",
+    });
+    await expect(late).rejects.toBeInstanceOf(Cancelled);
+    accepted(await turn);
+    expect(process.log.calls).toStrictEqual(["follow", "readStream", "append"]);
+  });
+
+  it("while its secret is sealed appends nothing", async () => {
+    await using process = await startProcess();
+    const abort = new AbortController();
+    process.kek.next(
+      "wrap",
+      first(async () => abort.abort()),
+    );
+    await expect(upsert(process, "sk-one", { signal: abort.signal })).rejects.toBeInstanceOf(
+      Cancelled,
+    );
+    expect(process.log.calls).not.toContain("append");
+    expect(typesOf(process.storage)).toStrictEqual([]);
   });
 });
 

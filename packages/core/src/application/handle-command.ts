@@ -64,7 +64,7 @@ export interface CommandHandler {
   handle(request: CommandRequest): Promise<Outcome>;
   /** The answer to a request that is known already, before anything costly is done for it. */
   known(
-    request: Pick<CommandRequest, "owner" | "stamp" | "requestMac">,
+    request: Pick<CommandRequest, "owner" | "stamp" | "requestMac" | "signal">,
   ): Promise<Outcome | undefined>;
 }
 
@@ -159,7 +159,11 @@ export function createCommandHandler({
   }
 
   return {
-    known: async (request) => answerKnown(await loader.load(request.owner), request),
+    async known(request) {
+      const outcome = await answerKnown(await loader.load(request.owner), request);
+      if (outcome && !("rejected" in outcome)) await settled(outcome.position, request.signal);
+      return outcome;
+    },
 
     async handle(request) {
       const outcome = await queue.run(ownerName(request.owner), async () => {
