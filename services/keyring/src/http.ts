@@ -124,6 +124,7 @@ async function* streaming(
   const handle = begin(context);
   const stop = () => handle.signal.cancel();
   stopping.addEventListener("abort", stop);
+  if (stopping.aborted) stop();
   try {
     yield* run(handle);
   } finally {
