@@ -16,7 +16,7 @@ export default defineConfig({
         test: {
           name: "system",
           include: ["test/**/*.test.ts"],
-          exclude: [...configDefaults.exclude, "test/engines/kafka/**"],
+          exclude: [...configDefaults.exclude, "test/engines/kafka-*.test.ts"],
           pool: "forks",
           testTimeout: 30_000,
           hookTimeout: 30_000,
@@ -26,7 +26,7 @@ export default defineConfig({
         // Real engines: `npm run test:engines` starts and stops them.
         test: {
           name: "engines",
-          include: ["test/engines/kafka/**/*.test.ts"],
+          include: ["test/engines/kafka-*.test.ts"],
           pool: "forks",
           fileParallelism: false,
           testTimeout: 120_000,
