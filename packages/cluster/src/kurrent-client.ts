@@ -51,7 +51,10 @@ export class KurrentConnection implements AsyncDisposable {
   }
 }
 
-/** Renewals follow each other no closer, in milliseconds. What is left of a client is closed when it was idle for long. */
+/**
+ * Renewals follow each other no closer, in milliseconds: what is left of a client keeps its connections, gRPC's until they
+ * were idle for half an hour, those of the native half as long as the engine does.
+ */
 const RENEWAL_PAUSE_FIRST_MS = 250;
 const RENEWAL_PAUSE_MAX_MS = 30_000;
 /** Without trouble for so long, the pauses begin anew. */

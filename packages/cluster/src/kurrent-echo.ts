@@ -2,8 +2,9 @@ import { Canceller, type Host, type RecordedEvent, type Revision } from "@keyled
 import type { Resolved } from "./kurrent-event.ts";
 import { Backoff, within } from "./kurrent-wait.ts";
 
-/** Events kept, of this process and of others: some megabytes. */
+/** Events kept, of this process and of others, and characters of their data: some megabytes. */
 const KEPT_MAX = 2_000;
+const KEPT_CHARS_MAX = 4_194_304;
 /** An event comes back about when it is acknowledged; one that takes longer, in milliseconds, is read instead. */
 const WAIT_MS = 50;
 /** When so many in a row did not come back, the subscription is dead. */
@@ -23,10 +24,11 @@ export interface Heard {
  * native half keeps Nagle's algorithm on. Nothing depends on the echo: what does not come back is read.
  */
 export class KurrentEcho {
-  readonly #host: Host;
+  readonly #host: Pick<Host, "pause" | "random">;
   readonly #subscribe: () => Heard;
   readonly #decode: (resolved: Resolved) => RecordedEvent | undefined;
   readonly #kept = new Map<string, RecordedEvent>();
+  #keptChars = 0;
   readonly #awaited = new Map<string, PromiseWithResolvers<void>>();
   readonly #stop = new Canceller();
   #broken = new Canceller();
@@ -36,7 +38,7 @@ export class KurrentEcho {
 
   /** @param subscribe to what is appended from then on */
   constructor(
-    host: Host,
+    host: Pick<Host, "pause" | "random">,
     subscribe: () => Heard,
     decode: (resolved: Resolved) => RecordedEvent | undefined,
   ) {
@@ -114,12 +116,14 @@ export class KurrentEcho {
     }
     if (!event) return;
     const place = placeOf(event.stream, event.revision);
+    if (this.#kept.has(place)) return;
     this.#kept.set(place, event);
+    this.#keptChars += event.data.length;
     this.#awaited.get(place)?.resolve();
-    if (this.#kept.size <= KEPT_MAX) return;
-    for (const oldest of this.#kept.keys()) {
+    for (const [oldest, { data }] of this.#kept) {
+      if (this.#kept.size <= KEPT_MAX && this.#keptChars <= KEPT_CHARS_MAX) return;
       this.#kept.delete(oldest);
-      return;
+      this.#keptChars -= data.length;
     }
   }
 }

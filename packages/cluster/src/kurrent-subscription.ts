@@ -9,7 +9,7 @@ import type { Resolved } from "./kurrent-event.ts";
 import type { LogPosition } from "./kurrent-position.ts";
 
 /** Events the client may hold for a reader that is slow; beyond that the server waits. */
-const BUFFERED_MAX = 256;
+const BUFFERED_MAX = 64;
 /** Windows of the server's between two checkpoints: some thousand events that are not ours. */
 const CHECKPOINT_WINDOWS = 32;
 
