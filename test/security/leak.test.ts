@@ -22,9 +22,8 @@ import {
   driveStrangers,
   driveTokens,
   driveWire,
-  ON_THE_WIRE,
+  REFLECTION,
   restRoutes,
-  WIRE_REFUSALS,
 } from "../support/leak-sweeps.ts";
 import { LEAKING_CHANNELS, LEAKS } from "../support/leaky-build.ts";
 import { withSourceEdits } from "../support/source-edits.ts";
@@ -50,12 +49,9 @@ function witnessOutput(witness: Witness, { written }: Pick<KeyledgerProcess, "wr
   witness.saw("stderr", stderr);
 }
 
-/**
- * What must be kept by its nature: an owner is whatever those who name it call it; and what gRPC's library quotes of a
- * call that is none, or of a question to its reflection, goes back to its sender before anything of ours sees it.
- */
+/** What must be kept by its nature: an owner is whatever those who name it call it. And what an answer must hold. */
 const isByNature = ({ canary, channel }: Sighting): boolean =>
-  canary.endsWith(" owner.id") || (canary.startsWith(ON_THE_WIRE) && channel === WIRE_REFUSALS);
+  canary.endsWith(" owner.id") || (canary === REFLECTION && channel === REFLECTION);
 
 const told = ({ canary, channel, encoding }: Sighting): string =>
   `${canary}, seen in ${channel} as ${encoding}`;

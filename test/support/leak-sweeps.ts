@@ -223,15 +223,13 @@ export async function driveStrangers(drive: Drive): Promise<void> {
   await callHttp(drive, "metrics", { method: "GET", path: "/metrics" }, { address: metrics });
 }
 
-/** Where gRPC itself quotes what is no call of ours: to nobody but who sent it, and before anything of ours sees it. */
-export const WIRE_REFUSALS = "gRPC, answered by the wire";
-export const ON_THE_WIRE = "the wire of gRPC:";
+/** An answer of gRPC's reflection holds the question: so its protocol wants it. */
+export const REFLECTION = "gRPC reflection";
 
 /** What no client of ours would send to the gRPC port, health and reflection among it. */
 export async function driveWire(drive: Drive): Promise<void> {
   const { keyledger, canaries, witness, grpc } = drive;
   const canary = () => canaries.make("the gRPC port", PASTED_KEY);
-  const onWire = (what: string) => canaries.make(`${ON_THE_WIRE} ${what}`, PASTED_KEY);
   const naming = (text: string) =>
     Buffer.concat([Buffer.from([0x0a, text.length]), Buffer.from(text)]);
   const health = "/grpc.health.v1.Health";
@@ -240,8 +238,7 @@ export async function driveWire(drive: Drive): Promise<void> {
     ["gRPC health", `${health}/Check`, canary()],
     ["gRPC health", `${health}/List`, canary()],
     ["gRPC health", `${health}/Watch`, canary()],
-    // Its answers hold the question: so the protocol wants it.
-    [WIRE_REFUSALS, reflection, onWire("reflection")],
+    [REFLECTION, reflection, canaries.make(REFLECTION, PASTED_KEY)],
   ];
   for (const [channel, path, service] of told) {
     const asked = { timeoutMs: 500 };
@@ -249,12 +246,9 @@ export async function driveWire(drive: Drive): Promise<void> {
     witness.saw(channel, Buffer.concat([around, ...messages]));
   }
   const request = naming(canary());
-  for (const path of [
-    `/${KeyringService.typeName}/${onWire("a method")}`,
-    `/${onWire("a service")}/X`,
-  ]) {
+  for (const path of [`/${KeyringService.typeName}/${canary()}`, `/${canary()}/X`]) {
     const { around } = await grpc.unary(path, request);
-    witness.saw(WIRE_REFUSALS, around);
+    witness.saw("gRPC, no method", around);
   }
   const fine = {
     ":method": "POST",
@@ -262,18 +256,18 @@ export async function driveWire(drive: Drive): Promise<void> {
     "content-type": "application/grpc",
     te: "trailers",
   };
-  const strange: readonly (readonly [channel: string, headers: Record<string, string>])[] = [
-    [WIRE_REFUSALS, { ...fine, "grpc-timeout": onWire("grpc-timeout") }],
-    [WIRE_REFUSALS, { ...fine, "grpc-encoding": onWire("grpc-encoding") }],
-    [WIRE_REFUSALS, { ...fine, ":method": "GET", ":path": `/${onWire("a path")}` }],
-    ["HTTP/2", { ...fine, "content-type": `application/grpc+${canary()}` }],
-    ["HTTP/2", { ...fine, "content-type": canary() }],
-    ["HTTP/2", { ...fine, "x-canary-bin": canary() }],
-    ["HTTP/2", { ...fine, "grpc-timeout": "1n", "x-request-id": canary() }],
-    ["HTTP/2", { ...fine, "user-agent": canary(), cookie: canary() }],
+  const strange: readonly Readonly<Record<string, string>>[] = [
+    { ...fine, "grpc-timeout": canary() },
+    { ...fine, "grpc-encoding": canary() },
+    { ...fine, ":method": "GET", ":path": `/${canary()}` },
+    { ...fine, "content-type": `application/grpc+${canary()}` },
+    { ...fine, "content-type": canary() },
+    { ...fine, "x-canary-bin": canary() },
+    { ...fine, "grpc-timeout": "1n", "x-request-id": canary() },
+    { ...fine, "user-agent": canary(), cookie: canary() },
   ];
-  await inParallel(strange, ([channel, headers]) =>
-    callHttp2(keyledger.grpc, headers, canary(), (seen) => witness.saw(channel, seen)),
+  await inParallel(strange, (headers) =>
+    callHttp2(keyledger.grpc, headers, canary(), (seen) => witness.saw("HTTP/2", seen)),
   );
 }
 

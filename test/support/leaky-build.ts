@@ -58,10 +58,10 @@ export const LEAKS: readonly SourceEdit[] = [
       "the most is ` + material.use((bytes) => Buffer.from(bytes.subarray(0, 99)).toString()),",
   },
   {
-    file: "services/keyring/src/grpc.ts",
-    find: 'metadata.set("grpc-status-details-bin"',
+    file: "services/keyring/src/grpc-errors.ts",
+    find: "metadata.set(DETAILS,",
     replace:
-      'metadata.set("x-leak", encodeURIComponent(globalThis.leaked ?? "")); metadata.set("grpc-status-details-bin"',
+      'metadata.set("x-leak", encodeURIComponent(globalThis.leaked ?? "")); metadata.set(DETAILS,',
   },
   {
     file: "services/rest/src/plugin.ts",
