@@ -58,6 +58,8 @@ function serviceOf(
 
 interface Listening extends AsyncDisposable {
   readonly http: string;
+  /** What both had logged. */
+  readonly faults: readonly string[];
   /** One per protocol. */
   readonly transports: readonly (readonly [string, Transport])[];
 }
@@ -73,18 +75,23 @@ async function listenWith(
   services: readonly GuardedService[],
   stopping = new Canceller(),
 ): Promise<Listening> {
+  const faults: string[] = [];
+  const onFault = (method: string, _error: unknown, reason: string) =>
+    void faults.push(`${method} ${reason}`);
   const app = fastify();
-  await app.register(connectPlugin(services, stopping));
+  await app.register(connectPlugin(services, stopping, onFault));
   const http = await app.listen({ host: "127.0.0.1", port: 0 });
   const grpc = await listenGrpc({
     listen: "127.0.0.1:0",
     tls: undefined,
     services,
     withReflection: false,
+    onFault,
   });
   const edge = { baseUrl: http, httpVersion: "1.1" as const };
   return {
     http,
+    faults,
     transports: [
       ["Connect with JSON", createConnectTransport({ ...edge, useBinaryFormat: false })],
       ["Connect with binary", createConnectTransport({ ...edge, useBinaryFormat: true })],
@@ -172,6 +179,48 @@ const deadlineHeaders = (protocol: string, ms: number): Record<string, string> =
   protocol.startsWith("Connect")
     ? { "connect-timeout-ms": String(ms) }
     : { "grpc-timeout": `${ms}m` };
+
+describe("an answer that cannot be given", () => {
+  it("is INTERNAL where it cannot be encoded, and logged, whatever the protocol", async () => {
+    await using listening = await listen({
+      unary: async () => ({ totalCount: "no number" }),
+      stream: async function* () {
+        yield { item: { case: "record", value: { schemaVersion: "no number" } } };
+      },
+    });
+    for (const [name, transport] of listening.transports) {
+      const call = createClient(KeyringService, transport).listKeys({});
+      expect(await endOf(call), name).toBe("Internal INTERNAL");
+      const stream = createClient(AuditService, transport).followRecords({});
+      expect(await endOf(read(stream)), name).toBe("Internal INTERNAL");
+    }
+    expect(listening.faults).toStrictEqual(
+      Array(4)
+        .fill([
+          "keyledger.v1.KeyringService/ListKeys INTERNAL",
+          "keyledger.v1.AuditService/FollowRecords INTERNAL",
+        ])
+        .flat(),
+    );
+  });
+
+  it("is refused where it is larger than clients take, whatever the protocol", async () => {
+    const large = "x".repeat(2 * 1024 * 1024);
+    await using listening = await listen({
+      unary: async () => ({ position: large }),
+      stream: async function* () {
+        yield { item: { case: "caughtUp", value: large } };
+      },
+    });
+    for (const [name, transport] of listening.transports) {
+      const call = createClient(KeyringService, transport).listKeys({});
+      expect(await endOf(call), name).toBe("ResourceExhausted TOO_LARGE");
+      const stream = createClient(AuditService, transport).followRecords({});
+      expect(await endOf(read(stream)), name).toBe("ResourceExhausted TOO_LARGE");
+    }
+    expect(listening.faults).toStrictEqual([]);
+  });
+});
 
 describe("a process that stops", () => {
   it("ends open streams in good order, those that come late too", async () => {

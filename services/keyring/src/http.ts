@@ -6,7 +6,7 @@ import { Canceller } from "@keyledger/core";
 import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 import { entered, withOwnWords } from "./connect-errors.ts";
 import { refuse } from "./errors.ts";
-import type { Handle, Incoming } from "./guard.ts";
+import type { GuardParts, Handle, Incoming } from "./guard.ts";
 import type { AnyMessage, GuardedService } from "./guarded.ts";
 import { ANSWER_BYTES_MAX, REQUEST_BYTES_MAX } from "./limits.ts";
 import { isStillRunning, wiperOf } from "./wipe.ts";
@@ -21,9 +21,14 @@ const TIMEOUT_MAX_MS = 24 * 60 * 60 * 1000;
  * Connect and gRPC-Web on the HTTP edge, from the same methods as gRPC. `ResolveService` is not among them: material
  * leaves over gRPC only, as bytes, and never as JSON.
  * @param stopping ends open streams when the process stops.
+ * @param onFault hears of answers that could not be given.
  */
 export const connectPlugin =
-  (services: readonly GuardedService[], stopping: Canceller) =>
+  (
+    services: readonly GuardedService[],
+    stopping: Canceller,
+    onFault: GuardParts["onFault"] = () => {},
+  ) =>
   async (fastify: FastifyInstance): Promise<void> => {
     fastify.addHook("onRequest", async (request) => makeReadable(request));
     fastify.addHook("preHandler", async (request, reply) => {
@@ -36,7 +41,7 @@ export const connectPlugin =
       readMaxBytes: REQUEST_BYTES_MAX,
       writeMaxBytes: WRITE_BYTES_MAX,
       acceptCompression: [],
-      requestGate: withOwnWords,
+      requestGate: withOwnWords(onFault),
       grpc: false,
       jsonOptions: { ignoreUnknownFields: false },
       // Kept, unknown fields of a few MB stall the process for a second.
