@@ -177,8 +177,6 @@ describe("a secret", () => {
 describe("a process in an environment that would print secrets", () => {
   it.each([
     ["DEBUG", "*"],
-    ["GRPC_TRACE", "all"],
-    ["NODE_DEBUG", "http,http2,net"],
     ["NODE_OPTIONS", "--report-on-fatalerror"],
   ])("does not start with %s=%s", async (name, value) => {
     await using directory = await temporaryDirectory();
