@@ -207,6 +207,16 @@ describe("limits", () => {
           if (item.case === "record") followed.push(item.value.position);
         }
         expect(listed, name).toStrictEqual(followed);
+        const keyring = createClient(KeyringService, transport);
+        const keys = new Set<string>();
+        for (let offset = 0, total = 1; offset < total; ) {
+          const page = await keyring.listKeys({ offset }, { headers });
+          for (const { keyId } of page.keys) keys.add(keyId);
+          expect(page.keys.length, name).toBeGreaterThan(0);
+          offset += page.keys.length;
+          total = page.totalCount;
+        }
+        expect(keys.size, name).toBe(KEYS);
         expect(listed.length, name).toBeGreaterThanOrEqual(KEYS);
       }
     });
