@@ -89,13 +89,25 @@ describe("The access log on KurrentDB", () => {
 describe("A batch of access records whose outcome is not known", () => {
   it(`is there exactly once after each of ${LOST_ACKS} lost acknowledgements`, async () => {
     await using on = await opened({}, { appendDeadlineMs: 100 });
-    let written = 0;
+    const acknowledged: string[] = [];
+    const unknown: string[] = [];
     for (let nth = 0; nth < LOST_ACKS; nth++) {
       const effect = nth % 4 === 0 ? "ack-lost" : "ack-cut";
       await on.control.fault({ on: "append", effect, times: 1 });
-      written += (await appendMany(on.log, 1 + (nth % 3))).length;
+      const records = Array.from({ length: 1 + (nth % 3) }, () => newAccess());
+      const ends = await Promise.allSettled(records.map((record) => on.log.append(record)));
+      for (const [at, end] of ends.entries()) {
+        // On a busy machine the repetition may take longer than its deadline, too.
+        if (end.status === "rejected") expect(end.reason).toBeInstanceOf(OutcomeUnknown);
+        (end.status === "fulfilled" ? acknowledged : unknown).push(records[at]?.id ?? "");
+      }
     }
-    await expectWhole(on.log, written);
+    const all = await readAll(on.log, 1_000);
+    expectChain(all);
+    const stored = all.map(({ id }) => id);
+    expect(new Set(stored).size).toBe(stored.length);
+    expect(stored.filter((id) => !unknown.includes(id))).toStrictEqual(acknowledged);
+    expect(unknown.length).toBeLessThan(LOST_ACKS / 4);
   }, 300_000);
 
   it("is unknown when it stays without an answer, and the chain goes on behind it", async () => {

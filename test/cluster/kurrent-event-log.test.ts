@@ -2,6 +2,7 @@ import { randomUUID } from "node:crypto";
 import { setTimeout as pause } from "node:timers/promises";
 import {
   type Appended,
+  Corrupted,
   EventIdReused,
   type EventLog,
   type Feed,
@@ -227,6 +228,18 @@ describe("An append to KurrentDB that is refused", () => {
     expect(on.stored(stream)).toHaveLength(1);
   });
 
+  it("is settled before the log is closed", async () => {
+    await using on = await opened();
+    await on.control.fault({ on: "append", effect: "delay", delayMs: 200, times: 3 });
+    const appends = [1, 2, 3].map(() => on.log.append(newStream(), "none", [newEvent()]));
+    await on.log[Symbol.asyncDispose]();
+    expect((await Promise.all(appends)).map(({ outcome }) => outcome)).toStrictEqual([
+      "appended",
+      "appended",
+      "appended",
+    ]);
+  });
+
   it("goes to the leader when it is told of one", async () => {
     await using on = await opened();
     await on.control.fault({ on: "append", effect: "not-leader", times: 2 });
@@ -426,6 +439,26 @@ describe("Following KurrentDB", () => {
     await expect.poll(() => idsOf(follower.events)).toStrictEqual([event.id, last.id]);
     expect(await log.head()).toBe(follower.events.at(-1)?.position);
     await follower.stop();
+  });
+
+  it("stands still at an event that is none of ours, and so does reading", async () => {
+    await using on = await opened();
+    const { log, standIn, store } = on;
+    await log.append(newStream(), "none", [newEvent()]);
+    standIn.store.append(`${store.namespace}.keyring-user.poison`, "any", [
+      {
+        id: randomUUID(),
+        type: "ModeSet",
+        contentType: "application/json",
+        metadata: Buffer.from('{"count":1}'),
+        data: Buffer.from("{}"),
+      },
+    ]);
+    const follower = following(log);
+    await expect(follower.ended).rejects.toBeInstanceOf(Corrupted);
+    await expect(log.read({ after: log.zero, limit: 10 })).rejects.toBeInstanceOf(Corrupted);
+    const read = log.readStream("keyring-user.poison", { from: 0, limit: 10 });
+    await expect(read).rejects.toBeInstanceOf(Corrupted);
   });
 
   it("ends with a fault when the log is closed", async () => {

@@ -56,7 +56,7 @@ export class KurrentConnection implements AsyncDisposable {
  * were idle for half an hour, those of the native half as long as the engine does.
  */
 const RENEWAL_PAUSE_FIRST_MS = 250;
-const RENEWAL_PAUSE_MAX_MS = 30_000;
+const RENEWAL_PAUSE_MAX_MS = 4_000;
 /** Without trouble for so long, the pauses begin anew. */
 const CALM_MS = 60_000;
 

@@ -99,6 +99,7 @@ class EventLogOnKurrent implements KurrentEventLog {
   readonly #deadlineMs: number;
   readonly #answered = new AnsweredAppends();
   readonly #echo: KurrentEcho;
+  readonly #appending = new Set<Promise<Appended>>();
   #release: (() => void) | undefined;
 
   constructor(
@@ -147,9 +148,24 @@ class EventLogOnKurrent implements KurrentEventLog {
     { signal }: { signal?: CancelSignal } = {},
   ): Promise<Appended> {
     assertBounds(stream, events);
-    const encoded = events.map(encodeEvent);
     this.#feed.assertOpen();
     if (new Set(events.map(({ id }) => id)).size < events.length) throw new EventIdReused(stream);
+    const appending = this.#append(stream, expected, events, signal);
+    this.#appending.add(appending);
+    try {
+      return await appending;
+    } finally {
+      this.#appending.delete(appending);
+    }
+  }
+
+  async #append(
+    stream: string,
+    expected: ExpectedRevision,
+    events: readonly NewEvent[],
+    signal: CancelSignal | undefined,
+  ): Promise<Appended> {
+    const encoded = events.map(encodeEvent);
     const { end: known } = this.#feed.tail;
     const acknowledged = await appendOnce(
       this.#connection,
@@ -202,6 +218,8 @@ class EventLogOnKurrent implements KurrentEventLog {
   async [Symbol.asyncDispose](): Promise<void> {
     this.#feed.close();
     this.#release?.();
+    // Each has a deadline of its own.
+    await Promise.allSettled(this.#appending);
     await this.#echo.end();
     await this.#connection[Symbol.asyncDispose]();
   }

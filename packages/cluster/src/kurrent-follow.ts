@@ -12,7 +12,7 @@ import type { KurrentConnection, KurrentIncident } from "./kurrent-client.ts";
 import { describeError, meaningOf, unavailable } from "./kurrent-error.ts";
 import type { Resolved } from "./kurrent-event.ts";
 import type { Positions } from "./kurrent-position.ts";
-import { AllSubscription, type Taken } from "./kurrent-subscription.ts";
+import { AllSubscription, SubscriptionEnded, type Taken } from "./kurrent-subscription.ts";
 import type { KurrentTail } from "./kurrent-tail.ts";
 import { Backoff } from "./kurrent-wait.ts";
 
@@ -21,7 +21,7 @@ const PAGE_SIZE = 500;
 /** While catching up, a page that is not full is given after so long, in milliseconds: what is found is not held back. */
 const FILL_MS = 500;
 /** A subscription is dead when it said nothing for so long, in milliseconds, though it is not confirmed or is behind. */
-const SILENT_MS = 3_000;
+const SILENT_MS = 2_000;
 /** A position without events is given every so often, in milliseconds, so that a restart passes over less. */
 const CHECKPOINT_EVERY_MS = 10_000;
 
@@ -84,10 +84,11 @@ export async function* followAll(
         }
       } catch (error) {
         if (feed.closed.aborted) throw closedFault();
-        if (error instanceof Silent) subscriptions.renew(client, "a subscription was silent");
-        else if (error instanceof StoreUnavailable) throw error;
-        else if (meaningOf(error) === "refused") throw unavailable("following the log", error);
-        const because = error instanceof Silent ? "it was silent" : describeError(error);
+        if (!(error instanceof SubscriptionEnded)) throw error;
+        const { cause } = error;
+        if (cause === SILENT) subscriptions.renew(client, "a subscription was silent");
+        else if (meaningOf(cause) === "refused") throw unavailable("following the log", cause);
+        const because = cause === SILENT ? "it was silent" : describeError(cause);
         feed.observe({ kind: "resubscribed", part: feed.name, because });
       } finally {
         subscription.cancel();
@@ -103,7 +104,7 @@ export const closedFault = (): StoreUnavailable =>
   new StoreUnavailable("the log is closed", { retryable: false });
 
 /** No word from a subscription that should have had one. */
-class Silent extends Error {}
+const SILENT = Symbol("silent");
 
 interface Place {
   /** Last position the reader was given. */
@@ -178,7 +179,8 @@ async function nextPage(
       const isBehind = tail.newest > place.resumeAt && events.length === 0;
       behindSinceMs = isBehind ? (behindSinceMs ?? nowMs) : undefined;
       const heardMs = Math.max(subscription.heardMs, behindSinceMs ?? nowMs);
-      if (isSilent(subscription, nowMs - startedMs, nowMs - heardMs)) throw new Silent();
+      if (isSilent(subscription, nowMs - startedMs, nowMs - heardMs))
+        throw new SubscriptionEnded(SILENT);
       await wakes.next(pause, FILL_MS);
     }
   } finally {

@@ -22,6 +22,14 @@ export interface Taken {
   readonly checkpoint: LogPosition | undefined;
 }
 
+/** A subscription that will not go on; the cause is what the client said. */
+export class SubscriptionEnded extends Error {
+  constructor(cause: unknown) {
+    super("a subscription ended", { cause });
+    this.name = "SubscriptionEnded";
+  }
+}
+
 /** One subscription to all streams with certain beginnings of names. It ends with its first error. */
 export class AllSubscription {
   readonly #subscription: AllStreamSubscription;
@@ -30,7 +38,7 @@ export class AllSubscription {
   #isConfirmed = false;
   #heardMs: number;
   #isLive = false;
-  #error: unknown;
+  #ended: SubscriptionEnded | undefined;
   #checkpoint: LogPosition | undefined;
 
   constructor(
@@ -61,9 +69,9 @@ export class AllSubscription {
       this.#isLive = true;
       this.#change();
     });
-    this.#subscription.on("error", (error) => this.#fail(error));
-    this.#subscription.on("close", () => this.#fail(new Error("the subscription was closed")));
-    this.#subscription.on("end", () => this.#fail(new Error("the subscription ended")));
+    this.#subscription.on("error", (error) => this.#end(error));
+    this.#subscription.on("close", () => this.#end(new Error("the subscription was closed")));
+    this.#subscription.on("end", () => this.#end(new Error("the subscription ended")));
   }
 
   /** Whether the server has said that it is there. */
@@ -78,7 +86,7 @@ export class AllSubscription {
 
   /**
    * Up to `limit` of what is there, without waiting for more than what is on its way within the process.
-   * @throws what the subscription ended with
+   * @throws {SubscriptionEnded} once everything is taken
    */
   async take(limit: number): Promise<Taken> {
     const events: Resolved[] = [];
@@ -92,7 +100,7 @@ export class AllSubscription {
       quietTurns++;
       await new Promise(setImmediate);
     }
-    if (this.#error !== undefined && events.length === 0) throw this.#error;
+    if (this.#ended && events.length === 0) throw this.#ended;
     const isDrained = this.#subscription.readableLength === 0;
     // Whatever came before the checkpoint was taken before, or just now.
     const checkpoint = isDrained ? this.#checkpoint : undefined;
@@ -111,8 +119,8 @@ export class AllSubscription {
     this.#subscription.destroy();
   }
 
-  #fail(error: unknown): void {
-    this.#error ??= error;
+  #end(cause: unknown): void {
+    this.#ended ??= new SubscriptionEnded(cause);
     this.#change();
   }
 
