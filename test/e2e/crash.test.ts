@@ -55,6 +55,14 @@ describe(`a process that is killed ${KILLS} times under ${WRITERS} writers`, () 
     const load: Load = { door, ledger, figures, isOver: () => isOver };
 
     let process = await startKeyledger(directory.path);
+    // Where the test fails, nobody is left behind: not the process, and no client that asks it again.
+    await using _end = {
+      [Symbol.asyncDispose]: async () => {
+        isOver = true;
+        door.close();
+        await process.end("SIGKILL");
+      },
+    };
     const keys = await crashKeys(process);
     const read = { after: "" };
     let committedUnanswered = 0;
