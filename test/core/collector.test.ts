@@ -142,4 +142,19 @@ describe("the collector", () => {
     await running;
     expect(process.time.pending()).toBe(0);
   });
+
+  it("counts nothing as dropped that its store refused to destroy", async () => {
+    await using process = await startProcess();
+    await leaveStaged(process);
+    process.time.advance(60 * MINUTE);
+    process.secrets.next("shred", failBefore(down));
+    await expect(collect(process)).rejects.toBe(down);
+    expect(await collect(process)).toBe(1);
+  });
+
+  it("ends with a mistake of ours instead of hiding it", async () => {
+    await using process = await startProcess();
+    process.secrets.next("scan", failBefore(new TypeError("a bug")));
+    await expect(process.ledger.collector.run(patience)).rejects.toThrow("a bug");
+  });
 });

@@ -91,6 +91,29 @@ describe("a request that comes again under its id", () => {
     expect(process.storage.secrets.records.size).toBe(1);
   });
 
+  it("is refused with another expected revision, whatever it was", async () => {
+    await using process = await startProcess();
+    const { ledger } = process;
+    const { keyId } = accepted(await upsert(process, "sk-one")).key;
+    const call = (requestId: string, expected?: number) =>
+      callOf(process, { stamp: { requestId }, expected });
+    const update = { keyId, secret: null, changes: { name: "new" } };
+    const requests = [
+      (expected?: number) => ledger.setMode(call("r-1", expected), "byok"),
+      (expected?: number) => ledger.setEntitlement(call("r-2", expected), "on"),
+      (expected?: number) => ledger.keys.updateKey(call("r-3", expected), update),
+      (expected?: number) =>
+        create(process, "sk-two", {}, { stamp: { requestId: "r-4" }, expected }),
+      (expected?: number) => ledger.deleteKey(call("r-5", expected), { keyId }),
+    ];
+    for (const request of requests) {
+      const first = accepted(await request());
+      expect(refusal(await request(first.revision ?? 0))).toStrictEqual(reused);
+      expect(refusal(await request(0))).toStrictEqual(reused);
+      accepted(await request());
+    }
+  });
+
   it("is the same with other blanks and quotes around its secret", async () => {
     await using process = await startProcess();
     const first = accepted(await upsert(process, "sk-one", again));

@@ -79,14 +79,22 @@ describe("a resolve", () => {
     expect(answer.reason).toBe("NEXT_CANDIDATE");
   });
 
-  it("ends its lease with the key, and never before it began", async () => {
+  it("ends its lease with the key", async () => {
     await using process = await startProcess();
     const inSeconds = (seconds: number) =>
       new Date(Date.parse(process.time.clock.now()) + seconds * 1_000).toISOString();
-    await create(process, "sk-one", { expiresAt: inSeconds(30.5) });
+    await create(process, "sk-one", { expiresAt: inSeconds(90.5) });
+    expect(accepted(await resolve(process)).leaseSeconds).toBe(60);
+    process.time.advance(60_000);
     expect(accepted(await resolve(process)).leaseSeconds).toBe(30);
     process.time.advance(30_000);
     expect(accepted(await resolve(process)).leaseSeconds).toBe(0);
+  });
+
+  it("hands out no lease that ended before it began", async () => {
+    await using process = await startProcess();
+    const expiresAt = "2026-01-01T00:00:02.000Z";
+    await create(process, "sk-one", { expiresAt });
     process.secrets.next(
       "get",
       first(async () => process.time.advance(5_000)),

@@ -23,7 +23,7 @@ const steps = new Set(["wrap", "put", "append", "shred"]);
 describe("a new secret", () => {
   it("is sealed, stored, and only then named by an event", async () => {
     await using process = await startProcess();
-    await upsert(process, "sk-one");
+    expect(accepted(await upsert(process, "sk-one")).wipePending).toBe(false);
     expect(process.journal.filter((step) => steps.has(step))).toStrictEqual([
       "wrap",
       "put",
