@@ -114,7 +114,12 @@ export class MemoryModels implements ReadModels {
   }
 
   commit({ keyrings, callerKeys }: ViewChanges, checkpoint: Position): void {
-    for (const view of keyrings) this.#keyrings.set(ownerName(view.owner), view);
+    // Copied before anything is changed: all or nothing.
+    const copies = keyrings.map((view) => ({
+      ...view,
+      keys: new Map([...view.keys].map(([id, key]) => [id, { ...key }])),
+    }));
+    for (const view of copies) this.#keyrings.set(ownerName(view.owner), view);
     for (const view of callerKeys) this.#callerKeys.set(view.callerKeyId, view);
     this.#checkpoint = checkpoint;
   }
@@ -140,6 +145,7 @@ export class MemoryModels implements ReadModels {
   }: Parameters<ReadModels["callerKeys"]>[0]): readonly CallerKeyView[] {
     const rank = ({ issuedAt, callerKeyId }: CallerKeyView): string => `${issuedAt} ${callerKeyId}`;
     const last = before === null ? undefined : this.#callerKeys.get(before);
+    if (before !== null && !last) return [];
     return [...this.#callerKeys.values()]
       .filter((key) => owner === null || (key.owner && ownerName(key.owner) === ownerName(owner)))
       .filter((key) => !last || rank(key) < rank(last))
