@@ -138,6 +138,8 @@ async function serve(
     shredBacklog: () => ports.models.pendingShredCount(),
     projectionLagSeconds: background.lagSeconds,
   });
+  const onFault = (method: string, error: unknown, reason: string) =>
+    log.error("call-failed", { method, reason }, error);
   const app = keyringApp(ledger, {
     authenticate: createAuthenticator({
       callerKeys: ledger.callerKeys,
@@ -146,7 +148,7 @@ async function serve(
     }),
     host,
     observe: metrics.requestDone,
-    onFault: (method, error, reason) => log.error("call-failed", { method, reason }, error),
+    onFault,
     status,
   });
   const onMain = [app.keyring, app.audit, ...(config.adminListen ? [] : [app.admin])];
@@ -156,6 +158,7 @@ async function serve(
     tls,
     services: [...onMain, app.resolve],
     withReflection: config.reflection,
+    onFault,
   });
   const admin =
     config.adminListen &&
@@ -164,6 +167,7 @@ async function serve(
       tls,
       services: [app.admin],
       withReflection: config.reflection,
+      onFault,
     }));
 
   const stopping = new Canceller();
@@ -175,7 +179,7 @@ async function serve(
     },
     notReady,
   });
-  await edge.app.register(connectPlugin(onMain, stopping));
+  await edge.app.register(connectPlugin(onMain, stopping, onFault));
   await edge.app.register(
     restPlugin({
       client: localClient<KeyringClient>(app.keyring),
