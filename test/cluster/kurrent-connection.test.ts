@@ -69,6 +69,33 @@ describe("A connection to KurrentDB without TLS", () => {
   });
 });
 
+describe("A connection to a KurrentDB cluster", () => {
+  it.for([
+    ["one node that leads", ([first]: readonly number[]) => `kurrentdb://127.0.0.1:${first}`],
+    [
+      "one that names the leader",
+      ([, second]: readonly number[]) => `kurrentdb://127.0.0.1:${second}`,
+    ],
+    [
+      "a list of nodes",
+      (ports: readonly number[]) =>
+        `kurrentdb://${ports.map((port) => `127.0.0.1:${port}`).join(",")}`,
+    ],
+    [
+      "a name to discover them by",
+      ([, second]: readonly number[]) => `kurrentdb+discover://127.0.0.1:${second}`,
+    ],
+  ] as const)("is made by %s", async ([, address]) => {
+    await using standIn = await startKurrentStandIn({ nodes: 3 });
+    const ports = standIn.nodes.map(({ port }) => port);
+    const connectionString = `${address(ports)}?tls=false`;
+    await using log = await newEventLogStore({ connectionString, insecure: true }).open();
+    const stream = newStream();
+    await log.append(stream, "none", [newEvent()]);
+    expect((await log.read({ after: log.zero, limit: 10 })).events).toHaveLength(1);
+  });
+});
+
 describe("A connection to a KurrentDB process", () => {
   it("goes on behind a kill with everything that was acknowledged", async () => {
     let engine = await startKurrentProcess({ file: join(directory, "log.db"), nodes: 3 });

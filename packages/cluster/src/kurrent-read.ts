@@ -97,7 +97,7 @@ const leadersWord = ({ credentials }: KurrentConnection) => ({
 /** Once its leader is lost, the client's native half answers `unavailable` for ever, so whenever it does it is replaced. */
 async function readSurely(
   connection: KurrentConnection,
-  open: (client: KurrentDBClient) => AsyncIterator<Resolved>,
+  open: (client: KurrentDBClient) => AsyncIterable<Resolved>,
   idleMs: number,
   signal?: CancelSignal,
 ): Promise<readonly Resolved[] | "missing"> {
@@ -130,16 +130,27 @@ class Idle extends Error {}
 
 async function collect(
   { host }: KurrentConnection,
-  reading: AsyncIterator<Resolved>,
+  reading: AsyncIterable<Resolved>,
   idleMs: number,
   signal: CancelSignal | undefined,
 ): Promise<readonly Resolved[]> {
   const events: Resolved[] = [];
-  for (;;) {
-    const next = await within(host, idleMs, reading.next(), signal);
-    if (next === "late") throw new Idle();
-    if (next === "aborted") throw new Cancelled();
-    if (next.value.done) return events;
-    events.push(next.value.value);
+  let isGivenUp = false;
+  const taking = (async () => {
+    for await (const resolved of reading) {
+      if (isGivenUp) return;
+      events.push(resolved);
+    }
+  })();
+  try {
+    for (;;) {
+      const before = events.length;
+      const outcome = await within(host, idleMs, taking, signal);
+      if (typeof outcome === "object") return events;
+      if (outcome === "aborted") throw new Cancelled();
+      if (events.length === before) throw new Idle();
+    }
+  } finally {
+    isGivenUp = true;
   }
 }
