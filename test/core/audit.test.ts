@@ -362,6 +362,7 @@ describe("the relay", () => {
     let following: ReturnType<typeof start> | undefined;
     sink.resumeAfter = async () => {
       problems.push(following?.relay.state().problem);
+      expect(following?.relay.state().isCaughtUp).not.toBe(true);
       return sink.held;
     };
     following = start(process, sink);

@@ -121,6 +121,25 @@ describe("the text of a caller key", () => {
     expect(parse(CALLER_KEY_PREFIX + digits)).toBeUndefined();
   });
 
+  it("is the only one for its key: the same number with room to spare is no other", () => {
+    fc.assert(
+      fc.property(anyId, anyRandom, (id, random) => {
+        const digitsOfKey = [...format(id, random).slice(CALLER_KEY_PREFIX.length)];
+        const number =
+          2n ** 416n +
+          digitsOfKey.reduce((sum, digit) => sum * 62n + BigInt(ALPHABET.indexOf(digit)), 0n);
+        let digits = "";
+        for (let rest = number; digits.length < 70; rest /= 62n) {
+          digits = ALPHABET.charAt(Number(rest % 62n)) + digits;
+        }
+        // Where there is no room for it in 70 digits, the number above is cut off and proves nothing.
+        fc.pre(number < 62n ** 70n);
+        expect(parse(CALLER_KEY_PREFIX + digits)).toBeUndefined();
+      }),
+      { numRuns: 100 },
+    );
+  });
+
   it("of zeros alone is refused only for its checksum", () => {
     const zeros = CALLER_KEY_PREFIX + "0".repeat(70);
     expect(parse(zeros)).toBeUndefined();

@@ -1,8 +1,11 @@
 import {
+  Corrupted,
   callerStream,
+  EventIdReused,
   type IssueWish,
   NotCaughtUp,
   parseCallerKey,
+  StoreUnavailable,
   type Uuid,
   WrongExpectedRevision,
 } from "@keyledger/core";
@@ -154,13 +157,76 @@ describe("a caller key that is issued", () => {
     ["a team role for a user", { owner: { kind: "user", id: "ann" } }, "owner"],
     ["a service with an owner", { role: "service" }, "owner"],
     ["an end that lies behind", { expiresAt: "2025-12-31T00:00:00.000Z" }, "expires_at"],
+    ["an end that is now", { expiresAt: "2026-01-01T00:00:00.000Z" }, "expires_at"],
     ["a label that holds a key", { label: "sk-ant-api03-abcdefghijklmnop" }, "label"],
     ["a label that is too long", { label: "a".repeat(256) }, "label"],
   ] as const)("is none for %s", async ([, changes, field]) => {
     await using process = await startProcess();
-    const answer = process.ledger.callerKeys.issue(callOf(process), wish(changes));
-    expect(refusal(await answer)).toMatchObject({ reason: "invalid", violations: [{ field }] });
+    const answer = await process.ledger.callerKeys.issue(callOf(process), wish(changes));
+    expect(refusal(answer)).toMatchObject({ reason: "invalid", violations: [{ field }] });
+    expect(Object.keys(answer)).toStrictEqual(["rejected"]);
     expect(process.storage.log.events).toHaveLength(0);
+  });
+});
+
+describe("the bytes of a caller key", () => {
+  const isWiped = (bytes: Uint8Array) => bytes.every((byte) => byte === 0);
+
+  it("that were made for it are wiped once it is issued", async () => {
+    await using process = await startProcess();
+    const made: Uint8Array[] = [];
+    const { random } = process.host;
+    const bytes = (length: number) => {
+      const fresh = random.bytes(length);
+      made.push(fresh);
+      return fresh;
+    };
+    Object.assign(process.host, { random: { ...random, bytes } });
+    await issue(process);
+    expect(made.map(isWiped)).toStrictEqual([true]);
+  });
+
+  it("that a text holds are wiped once it is recognised, or not", async () => {
+    await using process = await startProcess();
+    const { key, text } = await issue(process);
+    const { callerKeys } = process.ledger;
+    const wrong = callerKeys.textFor(key.callerKeyId, process.host.random.bytes(32));
+    const seen: Uint8Array[] = [];
+    const { hmac } = process.host.crypto;
+    Object.assign(process.host.crypto, {
+      hmac: (...input: Parameters<typeof hmac>) => {
+        if (input[1].length === 32) seen.push(input[1]);
+        return hmac(...input);
+      },
+    });
+    expect(callerKeys.recognise(textOf(text))).toBeDefined();
+    expect(callerKeys.recognise(textOf(wrong))).toBeUndefined();
+    expect(seen.map(isWiped)).toStrictEqual([true, true]);
+  });
+});
+
+describe("a fault on the way to a caller key", () => {
+  it("is thrown, not tried again: nothing was written", async () => {
+    await using process = await startProcess();
+    for (const fault of [
+      new StoreUnavailable("the disk is full", { retryable: true }),
+      new EventIdReused("caller-x"),
+    ]) {
+      process.log.next("append", failBefore(fault));
+      await expect(issue(process)).rejects.toBe(fault);
+    }
+    expect(process.log.calls.filter((name) => name === "append")).toHaveLength(2);
+  });
+
+  it("is a stream that holds something else", async () => {
+    await using process = await startProcess({ isFollowing: false });
+    const { callerKeys } = process.ledger;
+    const id = callerKeys.idFor({ actor: operator.actor, requestId: "r-1" });
+    const metadata = { actor: "a", requestId: "r", time: "t", hash: "00" };
+    const data = '{"because":"requested","mode":"neo"}';
+    process.storage.log.add({ id, type: "ModeSet", data, metadata }, callerStream(id), 0);
+    const answer = callerKeys.issue(callOf(process, "r-1"), wish());
+    await expect(answer).rejects.toBeInstanceOf(Corrupted);
   });
 });
 

@@ -224,6 +224,7 @@ describe("waiting for a position", () => {
     expect(process.time.elapsed()).toBe(2_300);
     const gone = AbortSignal.abort();
     await expect(projector.reached(position, gone, 2_000)).rejects.toBeInstanceOf(NotCaughtUp);
+    expect(process.time.elapsed()).toBe(2_300);
     expect(process.time.pending()).toBe(0);
   });
 });
