@@ -1,6 +1,6 @@
 import { once } from "node:events";
 import { createServer, type Socket } from "node:net";
-import { Fault, type Host, OutcomeUnknown, StoreUnavailable } from "@keyledger/core";
+import { Fault, type Host, StoreUnavailable } from "@keyledger/core";
 import { nodeHost } from "@keyledger/runtime";
 import { describe, expect, it, vi } from "vitest";
 import { openKafkaClient } from "../../packages/cluster/src/kafka-client.ts";
@@ -57,18 +57,34 @@ describe("The Kafka client", () => {
     await vi.waitUntil(() => sockets.size > 0);
     lapse();
     await expect(sending).rejects.toMatchObject({
-      constructor: OutcomeUnknown,
-      message: "Kafka does not answer",
+      constructor: StoreUnavailable,
+      message: "no Kafka broker answers",
     });
     await vi.waitUntil(() => sockets.size === 0);
+  });
+
+  it("begins with another broker each time, so that a frozen one is asked once", async () => {
+    await using first = await silentBroker();
+    await using second = await silentBroker();
+    const brokers = [...first.brokers, ...second.brokers];
+    const lapses: (() => void)[] = [];
+    const pause: Host["pause"] = () => new Promise((resolve) => lapses.push(resolve));
+    await using client = openKafkaClient({ brokers, clientId: "t", host: { ...host, pause } });
+    for (const { sockets } of [first, second, first]) {
+      const sending = client.send("t", [message]);
+      await vi.waitUntil(() => sockets.size > 0);
+      for (const lapse of lapses.splice(0)) lapse();
+      await expect(sending).rejects.toBeInstanceOf(StoreUnavailable);
+      await vi.waitUntil(() => sockets.size === 0);
+    }
   });
 
   it("never connects again for a call that was given up", async () => {
     await using broker = await silentBroker();
     const { brokers, sockets } = broker;
     await using client = openKafkaClient({ brokers, clientId: "t", host: hastyHost });
-    await expect(client.send("t", [message])).rejects.toBeInstanceOf(OutcomeUnknown);
-    await expect(client.readAll("t")).rejects.toBeInstanceOf(OutcomeUnknown);
+    await expect(client.send("t", [message])).rejects.toBeInstanceOf(StoreUnavailable);
+    await expect(client.readAll("t")).rejects.toBeInstanceOf(StoreUnavailable);
     // Some retries of the library's own would be over by then; that nothing happens cannot be waited for.
     await host.pause(1_000);
     expect(sockets.size).toBe(0);

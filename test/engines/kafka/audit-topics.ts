@@ -15,6 +15,7 @@ export interface AuditTopics extends SinkStore {
   readonly topics: KafkaTopics;
   readonly deploymentId: string;
   readonly options: KafkaAuditSinkOptions;
+  open(changes?: Partial<KafkaAuditSinkOptions>): ReturnType<SinkStore["open"]>;
 }
 
 export async function newAuditTopics(
@@ -29,7 +30,7 @@ export async function newAuditTopics(
     topics,
     deploymentId,
     options,
-    open: async () => openKafkaAuditSink(options),
+    open: async (changes) => openKafkaAuditSink({ ...options, ...changes }),
     delivered: async (feed) => (await kafka.read(topics[feed])).map(({ value }) => recordIn(value)),
     [Symbol.asyncDispose]: async () => {},
   };

@@ -7,7 +7,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
-import { Kafka, logLevel } from "kafkajs";
+import { type Admin, Kafka, logLevel } from "kafkajs";
+import { type FaultyWire, openFaultyWire } from "./faulty-wire.ts";
 
 const exec = promisify(execFile);
 const POM = fileURLToPath(new URL("pom.xml", import.meta.url));
@@ -16,7 +17,7 @@ const RUN = fileURLToPath(new URL("run", import.meta.url));
 
 /** Small heaps and the quick compiler: three brokers share two cores and some 450 MB. */
 const JVM = ["-Xms128m", "-Xmx384m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"];
-const READY_WITHIN_MS = 60_000;
+const WITHIN_MS = 60_000;
 
 /** This machine has no Maven or no Java, or the jars cannot be fetched. */
 export class EngineMissing extends Error {}
@@ -34,14 +35,18 @@ export interface BrokerControl {
   readonly nodes: readonly number[];
   /** SIGKILL. Resolves when the process is gone. */
   kill(node: number): Promise<void>;
-  /** Starts a killed one anew on its data. Does not wait until it serves. */
+  /** Starts a killed one anew on its data. Resolves when it answers. */
   restart(node: number): Promise<void>;
   /** Stops it in its tracks, sockets open: what a hanging disk or a long collection looks like from outside. */
   freeze(node: number): void;
   thaw(node: number): void;
+  /** What clients see of the network to a broker; the brokers talk to each other past it. */
+  wire(node: number): FaultyWire;
   leaderOf(topic: string, partition: number): Promise<number>;
+  /** Thaws the frozen and restarts the killed. */
+  restore(): Promise<void>;
   /** Resolves when every broker is a member, and every partition of the topic has all its replicas in sync. */
-  healed(topic: string, withinMs?: number): Promise<void>;
+  healed(topic: string): Promise<void>;
 }
 
 /**
@@ -52,9 +57,10 @@ export interface BrokerControl {
 export async function startBrokers({ brokers: count }: { brokers: number }): Promise<Brokers> {
   const { classPath, release } = await fetchJars();
   const directory = await mkdtemp(join(tmpdir(), "keyledger-kafka-"));
-  const ports = await freePorts(count * 2);
   const nodes = Array.from({ length: count }, (_, index) => index + 1);
-  const bootstrap = nodes.map((node) => `127.0.0.1:${ports[node - 1]}`);
+  const ports = await freePorts(count * 3);
+  const wires = await Promise.all(nodes.map((node) => openFaultyWire(ports[node - 1] ?? 0)));
+  const bootstrap = wires.map(({ port }) => `127.0.0.1:${port}`);
   const clusterId = randomBytes(16).toString("base64url").replace(/^-/, "A");
   const running = new Map<number, ChildProcess>();
   const fileOf = (node: number, name: string) => join(directory, `n${node}`, name);
@@ -63,7 +69,7 @@ export async function startBrokers({ brokers: count }: { brokers: number }): Pro
   async function format(node: number): Promise<void> {
     mkdirSync(join(directory, `n${node}`));
     const file = fileOf(node, "server.properties");
-    writeFileSync(file, properties({ node, nodes, ports, data: fileOf(node, "data") }));
+    writeFileSync(file, properties({ node, nodes, ports, bootstrap, data: fileOf(node, "data") }));
     await exec("java", java("kafka.tools.StorageTool", "format", "-t", clusterId, "-c", file));
   }
 
@@ -90,51 +96,50 @@ export async function startBrokers({ brokers: count }: { brokers: number }): Pro
   process.once("exit", killAll);
   const stop = async () => {
     await Promise.all(nodes.map(kill));
+    await Promise.all(wires.map((wire) => wire[Symbol.asyncDispose]()));
     process.removeListener("exit", killAll);
     await rm(directory, { recursive: true, force: true });
   };
 
-  const admin = new Kafka({
-    brokers: bootstrap,
-    clientId: "keyledger-test-control",
-    logLevel: logLevel.NOTHING,
-    retry: { retries: 0 },
-  }).admin();
-  const asked = async <T>(question: () => Promise<T>): Promise<T> => {
-    await admin.connect();
+  const asked = async <T>(question: (admin: Admin) => Promise<T>, node?: number): Promise<T> => {
+    const admin = new Kafka({
+      brokers: node === undefined ? bootstrap : [bootstrap[node - 1] ?? ""],
+      clientId: "keyledger-test-control",
+      logLevel: logLevel.NOTHING,
+      retry: { retries: 2, initialRetryTime: 50 },
+    }).admin();
     try {
-      return await question();
+      await admin.connect();
+      return await question(admin);
     } finally {
       await admin.disconnect();
     }
   };
-  const isComplete = async (topic?: string): Promise<boolean> => {
-    const cluster = await admin.describeCluster();
-    if (cluster.brokers.length !== count) return false;
-    if (topic === undefined) return true;
-    const { topics } = await admin.fetchTopicMetadata({ topics: [topic] });
-    return topics.every(({ partitions }) =>
-      partitions.every(({ replicas, isr, leader }) => leader > 0 && isr.length === replicas.length),
-    );
-  };
-  const healed = async (topic?: string, withinMs = READY_WITHIN_MS) => {
-    const deadline = performance.now() + withinMs;
-    while (!(await asked(() => isComplete(topic)).catch(() => false))) {
+  /** Asks again and again until the answer is yes; a failure is a no. */
+  const until = async (question: (admin: Admin) => Promise<boolean>, node?: number) => {
+    const deadline = performance.now() + WITHIN_MS;
+    while (!(await asked(question, node).catch(() => false))) {
       const gone = [...running].find(([, { exitCode }]) => exitCode !== null)?.[0];
       if (gone !== undefined || performance.now() > deadline) {
-        const log = readFileSync(fileOf(gone ?? 1, "broker.log"), "utf8").slice(-4_000);
-        throw new Error(
-          `the brokers are not ready within ${withinMs} ms; broker ${gone ?? 1} said:\n${log}`,
-        );
+        const log = readFileSync(fileOf(gone ?? node ?? 1, "broker.log"), "utf8").slice(-4_000);
+        throw new Error(`the brokers are not ready within ${WITHIN_MS} ms:\n${log}`);
       }
       await new Promise((resolve) => setTimeout(resolve, 100));
     }
+  };
+  const isComplete = async (admin: Admin) =>
+    (await admin.describeCluster()).brokers.length === count;
+
+  const thaw = (node: number) => void running.get(node)?.kill("SIGCONT");
+  const restart = (node: number) => {
+    start(node);
+    return until(async (admin) => (await admin.describeCluster()).brokers.length > 0, node);
   };
 
   try {
     await Promise.all(nodes.map(format));
     nodes.forEach(start);
-    await healed();
+    await until(isComplete);
   } catch (error) {
     await stop();
     throw error;
@@ -145,17 +150,36 @@ export async function startBrokers({ brokers: count }: { brokers: number }): Pro
     control: {
       nodes,
       kill,
-      restart: async (node) => start(node),
+      restart,
       freeze: (node) => void running.get(node)?.kill("SIGSTOP"),
-      thaw: (node) => void running.get(node)?.kill("SIGCONT"),
+      thaw,
+      restore: async () => {
+        nodes.forEach(thaw);
+        await Promise.all(nodes.filter((node) => !running.has(node)).map(restart));
+        await until(isComplete);
+      },
+      wire: (node) => {
+        const wire = wires[node - 1];
+        if (!wire) throw new Error(`there is no broker ${node}`);
+        return wire;
+      },
       leaderOf: (topic, partition) =>
-        asked(async () => {
+        asked(async (admin) => {
           const { topics } = await admin.fetchTopicMetadata({ topics: [topic] });
           const found = topics[0]?.partitions.find(({ partitionId }) => partitionId === partition);
           if (!found) throw new Error(`${topic} has no partition ${partition}`);
           return found.leader;
         }),
-      healed,
+      healed: (topic) =>
+        until(async (admin) => {
+          if (!(await isComplete(admin))) return false;
+          const { topics } = await admin.fetchTopicMetadata({ topics: [topic] });
+          return topics.every(({ partitions }) =>
+            partitions.every(
+              ({ replicas, isr, leader }) => leader > 0 && isr.length === replicas.length,
+            ),
+          );
+        }),
     },
     [Symbol.asyncDispose]: stop,
   };
@@ -203,28 +227,32 @@ async function freePorts(count: number): Promise<readonly number[]> {
 }
 
 /** Short sessions, so that a killed leader is missed within two seconds instead of nine. */
-function properties(node: {
+function properties({
+  node,
+  nodes,
+  ports,
+  bootstrap,
+  data,
+}: {
   node: number;
   nodes: readonly number[];
   ports: readonly number[];
+  bootstrap: readonly string[];
   data: string;
 }): string {
-  const brokerPort = (id: number) => node.ports[id - 1];
-  const controllerPort = (id: number) => node.ports[node.nodes.length + id - 1];
-  const replicas = Math.min(3, node.nodes.length);
-  const inSync = Math.min(2, node.nodes.length);
+  const port = (id: number, use: number) => ports[nodes.length * use + id - 1];
+  const replicas = Math.min(3, nodes.length);
+  const inSync = Math.min(2, nodes.length);
   return Object.entries({
     "process.roles": "broker,controller",
-    "node.id": node.node,
-    listeners: `PLAINTEXT://127.0.0.1:${brokerPort(node.node)},CONTROLLER://127.0.0.1:${controllerPort(node.node)}`,
-    "advertised.listeners": `PLAINTEXT://127.0.0.1:${brokerPort(node.node)}`,
+    "node.id": node,
+    listeners: `CLIENT://127.0.0.1:${port(node, 0)},BROKER://127.0.0.1:${port(node, 1)},CONTROLLER://127.0.0.1:${port(node, 2)}`,
+    "advertised.listeners": `CLIENT://${bootstrap[node - 1]},BROKER://127.0.0.1:${port(node, 1)}`,
     "controller.listener.names": "CONTROLLER",
-    "inter.broker.listener.name": "PLAINTEXT",
-    "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
-    "controller.quorum.voters": node.nodes
-      .map((id) => `${id}@127.0.0.1:${controllerPort(id)}`)
-      .join(),
-    "log.dirs": node.data,
+    "inter.broker.listener.name": "BROKER",
+    "listener.security.protocol.map": "CLIENT:PLAINTEXT,BROKER:PLAINTEXT,CONTROLLER:PLAINTEXT",
+    "controller.quorum.voters": nodes.map((id) => `${id}@127.0.0.1:${port(id, 2)}`).join(),
+    "log.dirs": data,
     "offsets.topic.replication.factor": replicas,
     "offsets.topic.num.partitions": 4,
     "transaction.state.log.replication.factor": replicas,

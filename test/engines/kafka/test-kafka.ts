@@ -25,17 +25,12 @@ export interface ReadMessage {
 }
 
 /**
- * The engine that `KEYLEDGER_TEST_KAFKA` names: `maven` starts Apache Kafka out of Maven Central, anything else is the
- * `host:port,...` of one that runs. `undefined` where it names none, or this machine cannot start one; in CI that is a
- * failure.
+ * The running engine that `KEYLEDGER_TEST_KAFKA` names as `host:port,...`; else one that this run starts out of Maven
+ * Central. `undefined` where this machine cannot; in CI that is a failure. Says which it is.
  */
 export async function testKafka({ brokers = 3 } = {}): Promise<TestKafka | undefined> {
   const named = process.env.KEYLEDGER_TEST_KAFKA;
-  if (named === undefined || named === "") {
-    console.log("engine: no Kafka; KEYLEDGER_TEST_KAFKA names none (maven, or host:port,...)");
-    return undefined;
-  }
-  if (named !== "maven") {
+  if (named) {
     const kafka = connectTo(named.split(","));
     const { clusterId, brokers: members } = await kafka.asked((admin) => admin.describeCluster());
     console.log(`engine: Kafka cluster ${clusterId} at ${named}, ${members.length} brokers`);
@@ -59,14 +54,12 @@ export async function testKafka({ brokers = 3 } = {}): Promise<TestKafka | undef
 }
 
 function connectTo(bootstrap: readonly string[]) {
-  const kafka = new Kafka({
-    brokers: [...bootstrap],
-    clientId: "keyledger-test",
-    logLevel: logLevel.NOTHING,
-  });
+  const newKafka = (brokers: readonly string[]) =>
+    new Kafka({ brokers: [...brokers], clientId: "keyledger-test", logLevel: logLevel.NOTHING });
+  const kafka = newKafka(bootstrap);
 
-  async function asked<T>(question: (admin: Admin) => Promise<T>): Promise<T> {
-    const admin = kafka.admin();
+  async function asked<T>(question: (admin: Admin) => Promise<T>, of = kafka): Promise<T> {
+    const admin = of.admin();
     await admin.connect();
     try {
       return await question(admin);
@@ -75,21 +68,42 @@ function connectTo(bootstrap: readonly string[]) {
     }
   }
 
+  /** A topic is made by one broker; the others hear of it a little later, its leaders too. */
+  async function served(topics: readonly string[], broker: string): Promise<void> {
+    const isServed = async (admin: Admin) => {
+      for (const topic of topics) await admin.fetchTopicOffsets(topic);
+      return true;
+    };
+    for (
+      let attempt = 0;
+      !(await asked(isServed, newKafka([broker])).catch(() => false));
+      attempt++
+    ) {
+      if (attempt === 100) throw new Error(`${broker} does not serve ${topics.join()}`);
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    }
+  }
+
   async function newTopics({ partitions }: { partitions?: number } = {}): Promise<KafkaTopics> {
     const run = randomUUID().slice(0, 8);
     const definitions = topicDefinitions();
     const nameOf = (topic: string) => `${topic}.${run}`;
+    const { brokers } = await asked((admin) => admin.describeCluster());
+    const replicationFactor = Math.min(3, brokers.length);
     await asked((admin) =>
       admin.createTopics({
         topics: definitions.map(({ topic, numPartitions, ...rest }) => ({
           ...rest,
           topic: nameOf(topic),
+          replicationFactor,
           numPartitions: numPartitions > 1 ? (partitions ?? numPartitions) : 1,
           configEntries: [...rest.configEntries],
         })),
-        waitForLeaders: true,
+        waitForLeaders: false,
       }),
     );
+    const names = definitions.map(({ topic }) => nameOf(topic));
+    await Promise.all(bootstrap.map((broker) => served(names, broker)));
     return {
       changes: nameOf("keyledger.audit.v1"),
       access: nameOf("keyledger.access.v1"),
