@@ -5,6 +5,7 @@ import {
   create,
   type Process,
   refusal,
+  secretOf,
   startProcess,
   typesOf,
   upsert,
@@ -101,6 +102,34 @@ describe("a secret", () => {
       reason: "invalid",
       violations: [{ field: "secret", description: "is empty" }],
     });
+  });
+
+  it("is held to the same bounds where it replaces another", async () => {
+    await using process = await startProcess();
+    const { keyId } = accepted(await upsert(process, "sk-one")).key;
+    for (const text of ["", " ", "x".repeat(16_385)]) {
+      const wish = { keyId, secret: secretOf(text), changes: {} };
+      expect(refusal(await process.ledger.keys.updateKey(callOf(process), wish))).toMatchObject({
+        violations: [{ field: "secret" }],
+      });
+    }
+  });
+
+  it("may not have expired, not even this very instant", async () => {
+    await using process = await startProcess();
+    const until = (instant: string) => upsert(process, `until=${instant}/sk`);
+    expect(refusal(await until("2026-01-01T00:00:00.000Z"))).toStrictEqual({
+      reason: "invalid",
+      violations: [{ field: "secret", description: "has expired already" }],
+    });
+    accepted(await until("2026-01-01T00:00:00.001Z"));
+  });
+
+  it("says whether its key is the primary", async () => {
+    await using process = await startProcess();
+    expect(accepted(await upsert(process, "sk-one")).isPrimary).toBe(true);
+    expect(accepted(await create(process, "sk-two")).isPrimary).toBe(false);
+    expect(accepted(await upsert(process, "sk-three")).isPrimary).toBe(true);
   });
 
   it("needs a provider that is known", async () => {

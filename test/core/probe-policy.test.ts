@@ -131,6 +131,18 @@ describe("an answer of the provider", () => {
     });
   });
 
+  it("stored under an earlier policy is repeated as it was, whatever the policy is now", async () => {
+    await using lenient = await start("lenient");
+    const same = { stamp: { requestId: "r-1" } };
+    lenient.probe.answer = rejectedByProvider;
+    const { key } = accepted(await upsert(lenient, "sk-one", same));
+    await using strict = await startProcess({
+      storage: lenient.storage,
+      settings: { probePolicy: policies.strict },
+    });
+    expect(accepted(await upsert(strict, "sk-one", same)).key).toStrictEqual(key);
+  });
+
   it("that tells when the key ends is noted, unless the credential says so itself", async () => {
     await using process = await start("default");
     const said = "2026-05-01T00:00:00.000Z";
@@ -242,6 +254,7 @@ describe("asking without storing", () => {
     ["openai", "sk one", null, "invalid"],
     ["amazon-bedrock", "sk-one", "nowhere", "invalid"],
     ["amazon-bedrock", "sk-one", "sk-ant-api03-abcdefghijklmnop", "invalid"],
+    ["openai", "sk-one", "sk-ant-api03-abcdefghijklmnop", "invalid"],
   ] as const)("refuses %s with %j at %j", async ([provider, text, location, reason]) => {
     await using process = await start("default");
     expect(refusal(await ask(process, text, location, provider))).toMatchObject({ reason });
@@ -282,6 +295,42 @@ describe("the place of a key", () => {
     expect(accepted(await move("eu-west-1")).key.location).toBe("eu-west-1");
     expect(refusal(await move("nowhere"))).toMatchObject({ violations: [{ field: "location" }] });
     expect(accepted(await move(null)).key.location).toBe("us-east-1");
+  });
+
+  it("stays as it is where another change says nothing of it", async () => {
+    await using process = await start("default");
+    const { keyId } = accepted(
+      await upsert(process, "sk-one", { ...bedrock, location: "eu-west-1" }),
+    ).key;
+    const changes = { name: "new" };
+    const answer = process.ledger.keys.updateKey(callOf(process), { keyId, secret: null, changes });
+    expect(accepted(await answer).key).toMatchObject({ name: "new", location: "eu-west-1" });
+  });
+
+  it("is part of what a request asks for", async () => {
+    await using process = await start("default");
+    const same = { ...bedrock, stamp: { requestId: "r-1" } };
+    accepted(await upsert(process, "sk-one", { ...same, location: "eu-west-1" }));
+    for (const location of ["us-east-1", null, undefined]) {
+      expect(refusal(await upsert(process, "sk-one", { ...same, location }))).toStrictEqual({
+        reason: "idempotency-key-reused",
+      });
+    }
+  });
+
+  it("that changed while the credential expired finds it expired", async () => {
+    await using process = await start("default");
+    const { keyId } = accepted(await upsert(process, "sk-one", bedrock)).key;
+    process.probe.before = async () => {
+      process.probe.before = async () => {};
+      const changes = { location: "eu-west-1" };
+      await process.ledger.keys.updateKey(callOf(process), { keyId, secret: null, changes });
+      process.time.advance(60_000);
+    };
+    const late = upsert(process, "until=2026-01-01T00:00:30.000Z/sk", bedrock);
+    expect(refusal(await late)).toMatchObject({ violations: [{ field: "secret" }] });
+    expect(typesOf(process.storage).slice(2)).toStrictEqual(["KeyUpdated"]);
+    expect(process.storage.secrets.records.size).toBe(1);
   });
 
   it("that changed while the provider was asked is not what it was asked about", async () => {
